@@ -1,0 +1,1 @@
+"""The vocabulary of Sojourn: records, kinds, topics, tables, settings, metric names. No I/O lives here."""

@@ -1,0 +1,28 @@
+"""What worker and sink say of themselves on the topic ``sojourn.health``, once a second."""
+
+import msgspec
+
+
+class PartitionHealth(msgspec.Struct, frozen=True):
+    """One assigned partition: next offset to read, and the high-water mark of the last fetch (None before one)."""
+
+    topic: str
+    partition: int
+    position: int
+    highwater: int | None = None
+
+
+class Heartbeat(msgspec.Struct, kw_only=True):
+    """Alive at ``time`` (microseconds UTC), in generation ``generation`` of its group (-1 while joining)."""
+
+    component: str
+    instance: str
+    time: int
+    generation: int
+    partitions: list[PartitionHealth] = []
+    counters: dict[str, int] = {}
+    message: str = ""
+
+    def lag(self) -> int:
+        """Messages known to the broker and not yet read, over all partitions."""
+        return sum(max(0, (p.highwater or 0) - p.position) for p in self.partitions)

@@ -1,0 +1,42 @@
+"""Names of everything that is counted; a typo is a type error."""
+
+from typing import Literal
+
+Counter = Literal[
+    # route
+    "records_decoded_total",  # records a decoder made of messages
+    "records_rejected_total",  # messages a decoder refused: each is a dead letter
+    "connections_routed_total",  # connection records forwarded to the session machine
+    # sessionize
+    "connections_applied_total",  # records that changed a session
+    "connections_repeated_total",  # records that had been applied before
+    "sessions_opened_total",
+    "sessions_closed_total",
+    "sessions_orphaned_total",
+    "sessions_superseded_total",
+    "session_corrected_total",  # a guessed close was replaced by evidence
+    "sessions_evicted_total",  # more open sessions than the limit
+    "sessions_published_total",  # versions written to the topic sessions
+    # consumers
+    "holes_seen_total",  # offsets missing in a fetch, read again
+    "holes_passed_total",  # offsets that stayed missing: each range is a dead letter
+    "epochs_changed_total",  # a topic's log began anew
+    # sink
+    "rows_inserted_total",
+    "rows_already_stored_total",  # left out, because the table had them
+    "rows_refused_total",  # refused by ClickHouse, each is a dead letter
+    "inserts_retried_total",
+    "inserts_fenced_total",  # another sink owns the partition
+]
+
+
+class Counters:
+    """Counts of one process; read by its heartbeat."""
+
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values: dict[str, int] = {}
+
+    def add(self, name: Counter, amount: int = 1) -> None:
+        self.values[name] = self.values.get(name, 0) + amount

@@ -1,0 +1,258 @@
+"""Every setting of Sojourn in one list: its type, default and meaning.
+
+A value comes from the command line, else from the environment (``SOJOURN_KAFKA_BOOTSTRAP`` for ``kafka.bootstrap``),
+else from a TOML file (``SOJOURN_CONFIG``, or ``sojourn.toml`` in the working directory), else it is the default.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or has a value that does not fit; the text names it and its origin."""
+
+
+#: Seconds of silence that close a session, by protocol; "" is every other protocol (session-semantics: idle limits).
+IDLE_SECONDS: Mapping[str, float] = {
+    "": 300.0,
+    "tcp": 300.0,
+    "udp": 60.0,
+    "ssh": 3600.0,
+    "telnet": 3600.0,
+    "ftp": 3600.0,
+    "rdp": 3600.0,
+}
+
+
+class Kafka(msgspec.Struct, frozen=True, kw_only=True):
+    bootstrap: Annotated[str, Meta(description="Brokers, host:port separated by commas")] = "127.0.0.1:9092"
+    embedded: Annotated[bool, Meta(description="The broker is the embedded Tansu: memory only, loopback only")] = True
+    partitions: Annotated[
+        int, Meta(ge=1, le=1024, description="Partitions of every keyed topic (12 suits Apache Kafka)")
+    ] = 4
+    replication: Annotated[int, Meta(ge=1, description="Replicas of each partition")] = 1
+    contiguous: Annotated[
+        bool, Meta(description="Offsets without holes are expected and holes read again; off for Apache Kafka")
+    ] = True
+    idempotence: Annotated[bool, Meta(description="Idempotent producers; Apache Kafka has them, Tansu has not")] = False
+    session_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds until a silent consumer loses its partitions; Kafka's minimum is 6")
+    ] = 3.0
+    heartbeat_interval: Annotated[float, Meta(gt=0, description="Seconds between heartbeats to the group")] = 0.5
+    commit_interval: Annotated[float, Meta(gt=0, description="Seconds between commits of the worker")] = 0.5
+    fetch_max_wait_ms: Annotated[int, Meta(ge=1, description="How long a broker may hold an empty fetch")] = 100
+    max_message_bytes: Annotated[int, Meta(ge=1024, description="Largest message that is published")] = 1_048_576
+    hole_wait: Annotated[
+        float, Meta(ge=0, description="Seconds a hole in the offsets is read again before it is passed")
+    ] = 3.0
+
+
+class ClickHouse(msgspec.Struct, frozen=True, kw_only=True):
+    url: Annotated[str, Meta(description="HTTP interface")] = "http://127.0.0.1:8123"
+    database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Database of all tables")] = (
+        "sojourn"
+    )
+    cluster: Annotated[str, Meta(description="Cluster for ON CLUSTER and Replicated engines; empty for one server")] = (
+        ""
+    )
+    writer: Annotated[str, Meta(description="User that inserts and applies the schema")] = "writer"
+    writer_password: Annotated[str, Meta(description="Its password", extra={"secret": True})] = ""
+    reader: Annotated[str, Meta(description="User the query API reads as")] = "api"
+    reader_password: Annotated[str, Meta(description="Its password", extra={"secret": True})] = ""
+    events_ttl_days: Annotated[int, Meta(ge=1, description="Days an event is kept after it was stored")] = 365
+    sessions_ttl_days: Annotated[int, Meta(ge=1, description="Days a session is kept after its last change")] = 365
+
+
+class Sessions(msgspec.Struct, frozen=True, kw_only=True):
+    grace: Annotated[float, Meta(ge=0, description="Seconds of event time a record waits for its partner")] = 300.0
+    idle: Annotated[
+        dict[str, float],
+        Meta(description="Seconds of silence that close a session, by protocol; '' is the default, 0 never closes"),
+    ] = msgspec.field(default_factory=lambda: dict(IDLE_SECONDS))
+    idle_device: Annotated[float, Meta(ge=0, description="The same for devices (MAC); 0 never closes")] = 0.0
+    max_duration: Annotated[
+        float, Meta(ge=0, description="Seconds after which a session is closed anyway; 0 never")
+    ] = 86_400.0
+    interim: Annotated[float, Meta(ge=0, description="Seconds of event time between versions of a long session")] = (
+        1800.0
+    )
+    max_open: Annotated[int, Meta(ge=1, description="Open sessions per worker; the oldest idle is evicted")] = 1_000_000
+    sweep: Annotated[
+        float, Meta(ge=0, description="Seconds of wall clock without a record after which a live sensor is silent")
+    ] = 60.0
+
+
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
+    batch: Annotated[int, Meta(ge=1, description="Records of one partition handled at once")] = 1000
+    buffer: Annotated[int, Meta(ge=1, description="Batches waiting per agent before fetching stops")] = 16
+
+
+class Sink(msgspec.Struct, frozen=True, kw_only=True):
+    flush_rows: Annotated[int, Meta(ge=1, description="Rows of one partition that are inserted at once")] = 50_000
+    flush_ms: Annotated[int, Meta(ge=1, description="Milliseconds a row waits at most before it is inserted")] = 200
+    flush_ms_busy: Annotated[int, Meta(ge=1, description="The same while ClickHouse has many parts")] = 2000
+    busy_parts: Annotated[int, Meta(ge=1, description="Active parts of a table from which on it counts as busy")] = 150
+
+
+class Http(msgspec.Struct, frozen=True, kw_only=True):
+    listen: Annotated[str, Meta(description="host:port the query API listens on")] = "127.0.0.1:8080"
+    body_bytes: Annotated[int, Meta(ge=1, description="Largest request body")] = 1_048_576
+    url_bytes: Annotated[int, Meta(ge=1, description="Longest request line")] = 8192
+    query_seconds: Annotated[float, Meta(gt=0, description="Time limit of one query")] = 10.0
+    query_memory: Annotated[int, Meta(ge=1, description="Memory limit of one query, bytes")] = 2_147_483_648
+    query_rows: Annotated[int, Meta(ge=1, description="Rows one query may read")] = 2_000_000_000
+    concurrency: Annotated[int, Meta(ge=1, description="Queries at once; one more is answered 503")] = 16
+    unpaged_rows: Annotated[int, Meta(ge=0, description="Rows of an answer without paging; 0 is no limit")] = 0
+    unpaged_window: Annotated[int, Meta(ge=1, description="Rows read at once while such an answer is streamed")] = (
+        100_000
+    )
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings, by section. ``load`` makes one."""
+
+    data: Annotated[str, Meta(description="Folder of the embedded servers and of resume positions")] = "sojourn-data"
+    log_level: Annotated[
+        str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
+    ] = "info"
+    kafka: Kafka = Kafka()
+    clickhouse: ClickHouse = ClickHouse()
+    sessions: Sessions = Sessions()
+    worker: Worker = Worker()
+    sink: Sink = Sink()
+    http: Http = Http()
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One setting as ``sojourn settings`` prints it."""
+
+    name: str
+    value: Any
+    origin: str
+    help: str
+    secret: bool
+
+    @property
+    def variable(self) -> str:
+        return variable_of(self.name)
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting: ``kafka.bootstrap`` → ``SOJOURN_KAFKA_BOOTSTRAP``."""
+    return "SOJOURN_" + name.upper().replace(".", "_")
+
+
+#: Environment variables that begin like ours and are no settings.
+_NOT_SETTINGS = frozenset({"SOJOURN_CONFIG"})
+
+
+def _fields() -> dict[str, tuple[Any, Any, str, bool]]:
+    """Dotted name → (type with its constraints, default, help, secret)."""
+    found: dict[str, tuple[Any, Any, str, bool]] = {}
+
+    def walk(struct: type[msgspec.Struct], default: msgspec.Struct, prefix: str) -> None:
+        for field in msgspec.structs.fields(struct):
+            value = getattr(default, field.name)
+            if isinstance(value, msgspec.Struct):
+                walk(type(value), value, f"{prefix}{field.name}.")
+                continue
+            info = msgspec.inspect.type_info(field.type)
+            extra = info.extra or {} if isinstance(info, msgspec.inspect.Metadata) else {}
+            schema = info.extra_json_schema or {} if isinstance(info, msgspec.inspect.Metadata) else {}
+            found[prefix + field.name] = (field.type, value, schema.get("description", ""), bool(extra.get("secret")))
+
+    walk(Settings, Settings(), "")
+    return found
+
+
+def load(
+    command_line: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> tuple[Settings, list[Setting]]:
+    """The settings in force, and where each came from.
+
+    ``command_line`` maps dotted names to values and wins; None values are ignored. Raises SettingsError.
+    """
+    environ = os.environ if environ is None else environ
+    fields = _fields()
+    if file is None:
+        named = environ.get("SOJOURN_CONFIG")
+        file = Path(named) if named else Path("sojourn.toml")
+        if named and not file.is_file():
+            raise SettingsError(f"SOJOURN_CONFIG: there is no file {named}")
+    from_file = _flatten(_read(file), fields, str(file)) if file.is_file() else {}
+    by_variable = {variable_of(name): name for name in fields}
+    unknown = sorted(
+        name
+        for name in environ
+        if name.startswith("SOJOURN_") and name not in by_variable and name not in _NOT_SETTINGS
+    )
+    if unknown:
+        raise SettingsError(f"{unknown[0]}: no such setting; `sojourn settings` lists them all")
+
+    given = {name: value for name, value in (command_line or {}).items() if value is not None}
+    tree: dict[str, Any] = {}
+    listed = []
+    for name, (kind, default, text, secret) in fields.items():
+        variable = variable_of(name)
+        if name in given:
+            value, origin = _convert(given[name], kind, name, "command line"), "command line"
+        elif variable in environ:
+            value, origin = _convert(_literal(environ[variable], default), kind, variable, "environment"), "environment"
+        elif name in from_file:
+            value, origin = _convert(from_file[name], kind, name, str(file)), str(file)
+        else:
+            value, origin = default, "default"
+        listed.append(Setting(name, value, origin, text, secret))
+        *path, leaf = name.split(".")
+        place = tree
+        for step in path:
+            place = place.setdefault(step, {})
+        place[leaf] = value
+    return msgspec.convert(tree, Settings), listed
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"{file}: {error}") from error
+
+
+def _flatten(tree: dict[str, Any], known: Mapping[str, Any], origin: str, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = prefix + key
+        if name in known:
+            flat[name] = value
+        elif isinstance(value, dict):
+            flat.update(_flatten(value, known, origin, name + "."))
+        else:
+            raise SettingsError(f"{origin}: {name}: no such setting; `sojourn settings` lists them all")
+    return flat
+
+
+def _literal(text: str, default: Any) -> Any:
+    """Environment text as the type of the default: JSON for tables, as it stands for text."""
+    if isinstance(default, dict):
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+    if isinstance(default, bool):
+        return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(text.lower(), text)
+    return text
+
+
+def _convert(value: Any, kind: Any, name: str, origin: str) -> Any:
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{name} ({origin}): {error}") from error
