@@ -156,6 +156,7 @@ class Session(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     user: str = ""
     user_id: str = ""
     server_user: str = ""
+    user_seen_at: Annotated[int | None, Meta(description="Event time of the login the user name comes from")] = None
     token: str = ""
     location: str = ""
     category: str = ""
@@ -176,6 +177,17 @@ class Session(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     positions: Annotated[
         dict[str, int], Meta(description="Per source partition, the last position counted into event_count")
     ] = {}
+
+
+class Tick(msgspec.Struct, kw_only=True):
+    """How far one source partition has come: a message without key, sent to every partition of ``connections``.
+
+    ``sensors`` has the highest confirmed event time of each sensor that moved since the last tick.
+    """
+
+    source: Annotated[str, Meta(description="epoch/topic/partition the times were seen in")]
+    caught_up: Annotated[bool, Meta(description="The reader stood at the end of that partition")]
+    sensors: Annotated[dict[str, int], Meta(description="Sensor to highest event time, microseconds UTC")] = {}
 
 
 #: Source positions are ``offset << INDEX_BITS | index``: ordered like the log, and unique per record of a message.

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS {database}.sessions {on_cluster}
     user             String                          COMMENT 'User name of the last login that succeeded, else of the last tried',
     user_id          String                          COMMENT 'Id of the user, where the sensor knows it',
     server_user      String                          COMMENT 'User name on the remote server, where it differs',
+    user_seen_at     Nullable(DateTime64(6, 'UTC'))  COMMENT 'Event time of the login the user name comes from',
     token            LowCardinality(String)          COMMENT 'Instance of the sensor',
     location         LowCardinality(String)          COMMENT 'Where the sensor stands',
     category         LowCardinality(String)          COMMENT 'Group of events',
