@@ -1,0 +1,97 @@
+"""The process of the embedded ClickHouse: ``python -m deploy.embedded.clickhouse_server FOLDER``.
+
+FOLDER holds config.xml, users.xml and passwords.json (``deploy.embedded.clickhouse`` writes them); tables are kept in
+FOLDER/store. Ends cleanly at SIGTERM, after the queries in flight. How and why it starts like this:
+docs/decisions, and the design paper "ClickHouse from a wheel".
+"""
+
+import ctypes
+import http.client
+import importlib.machinery
+import os
+import signal
+import sys
+import threading
+import types
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from deploy.embedded.passwords import read_passwords
+
+#: The listeners live as long as this statement; it needs no grant but SYSTEM LISTEN.
+_HOLD = "SELECT sleepEachRow(3) FROM numbers(1000000000) SETTINGS max_block_size = 1 FORMAT Null"
+_RELEASE = f"KILL QUERY WHERE user NOT IN ('admin', 'writer', 'api', 'analyst') AND startsWith(query, '{_HOLD[:40]}') SYNC"
+#: Seconds for queries in flight at SIGTERM; what was acknowledged is stored either way.
+_DRAIN_SECONDS = 5.0
+
+
+def load_extension() -> Any:
+    """The extension module alone.
+
+    Importing the package ``chdb`` opens and closes an engine, which breaks things in that process, and needs pandas.
+    """
+    spec = importlib.machinery.PathFinder.find_spec("chdb")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError("chdb-core is not installed")
+    folder = list(spec.submodule_search_locations)
+    package = types.ModuleType("chdb")
+    package.__path__ = folder
+    sys.modules["chdb"] = package
+    # Its own symbols first: it brings a C++ runtime and allocator that must not mix with the interpreter's.
+    deep = getattr(os, "RTLD_DEEPBIND", 0)
+    ctypes.CDLL(str(Path(folder[0]) / "_chdb.abi3.so"), deep | os.RTLD_NOW | os.RTLD_GLOBAL)
+    import chdb._chdb
+
+    return chdb._chdb
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]).resolve()
+    os.chdir(folder)
+    # Blocked before any thread starts, so that only the main thread takes them, in sigwait below.
+    watched = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    extension = load_extension()
+
+    def serve() -> None:
+        code = 0
+        try:
+            extension.query(f"SYSTEM START LISTEN QUERIES ALL; {_HOLD}", "TabSeparated", path="store")
+        except RuntimeError as error:
+            # The end asked for by SIGTERM arrives as an error too: the statement was killed.
+            if not stopping.is_set():
+                print(error, file=sys.stderr, flush=True)  # noqa: T201 - the log of this process
+                code = 1
+        # Never through the interpreter's own exit: the engine's threads would crash in it.
+        os._exit(code if stopping.is_set() else 1)
+
+    stopping = threading.Event()
+    threading.Thread(target=serve, daemon=True).start()
+    signal.sigwait(watched)
+    stopping.set()
+    _release(folder)
+    threading.Event().wait(_DRAIN_SECONDS)
+    os._exit(0)
+
+
+def _release(folder: Path) -> None:
+    """Ends the statement that holds the listeners, as administrator over HTTP."""
+    root = ElementTree.parse(folder / "config.xml").getroot()
+    host, port = root.findtext("listen_host", ""), int(root.findtext("http_port", "0"))
+    headers = {"X-ClickHouse-User": "admin", "X-ClickHouse-Key": read_passwords(folder / "passwords.json").admin}
+    connection = http.client.HTTPConnection(host, port, timeout=_DRAIN_SECONDS)
+    try:
+        connection.request("POST", "/", body=_RELEASE, headers=headers)
+        answer = connection.getresponse()
+        if answer.status != 200:
+            print(f"could not end cleanly: {answer.read(500)!r}", file=sys.stderr)  # noqa: T201
+    except (OSError, http.client.HTTPException) as error:
+        # The server ends while it answers; whoever waits for this process sees the end anyway.
+        print(f"while ending: {error}", file=sys.stderr)  # noqa: T201
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    main()
