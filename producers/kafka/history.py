@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from producers.kafka.holes import HoleCheck
+from producers.kafka.holes import HoleCheck, expects_no_holes
 from producers.kafka.message import Message
 from schemas.settings import Kafka
 
@@ -18,13 +18,13 @@ log = structlog.get_logger()
 
 
 async def read_history(
-    kafka: Kafka, starts: Mapping[TopicPartition, int], *, compacted: bool = True, patience: float = 15.0
+    kafka: Kafka, starts: Mapping[TopicPartition, int], *, patience: float = 15.0
 ) -> AsyncIterator[tuple[TopicPartition, Sequence[Message]]]:
     """Records of each partition from its offset up to the high-water mark at the time of its first fetch.
 
-    Partitions come interleaved, records of one partition in order. ``compacted`` logs have no hole check. Raises
-    TimeoutError when a partition gives nothing for ``patience`` seconds, KafkaError when the broker is lost. Topics
-    that do not exist must not be asked for: the broker may create them.
+    Partitions come interleaved, records of one partition in order. Raises TimeoutError when nothing comes for
+    ``patience`` seconds, KafkaError when the broker is lost. Topics that do not exist must not be asked for: the
+    broker may create them.
     """
     if not starts:
         return
@@ -52,7 +52,7 @@ async def read_history(
                 moved = time.monotonic()
                 marks.setdefault(partition, consumer.highwater(partition))
                 wanted: Sequence[Message] = [r for r in records if r.offset < marks[partition]]
-                if kafka.contiguous and not compacted:
+                if expects_no_holes(kafka, partition.topic):
                     checked = checks[partition].feed(wanted, time.monotonic())
                     wanted = checked.good
                     for gap in checked.passed:

@@ -10,6 +10,19 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from schemas import topics
+from schemas.settings import Kafka
+
+_COMPACTED = frozenset(t.name for t in topics.all_topics() if t.compacted)
+
+
+def expects_no_holes(kafka: Kafka, topic: str) -> bool:
+    """Whether a hole in this topic's offsets means that records are missing.
+
+    On Apache Kafka compaction and aborted transactions leave holes; the embedded broker has neither.
+    """
+    return kafka.contiguous and (kafka.embedded or topic not in _COMPACTED)
+
 
 class HasOffset(Protocol):
     @property
