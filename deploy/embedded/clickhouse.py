@@ -27,7 +27,9 @@ class EmbeddedClickHouse(msgspec.Struct, frozen=True, kw_only=True):
         return f"http://{self.http}"
 
 
-def prepare_clickhouse(data: Path, http: Address, native_port: int, settings: Settings, logs: Path) -> EmbeddedClickHouse:
+def prepare_clickhouse(
+    data: Path, http: Address, native_port: int, settings: Settings, logs: Path
+) -> EmbeddedClickHouse:
     """Writes the configuration into ``data``/clickhouse; passwords made at an earlier start are kept.
 
     Raises OSError when the folder cannot be written, msgspec.DecodeError when the kept passwords cannot be read.
@@ -82,5 +84,7 @@ def explain_clickhouse(server: EmbeddedClickHouse) -> str:
             "choose with --clickhouse and --clickhouse-native"
         )
     if "No space left on device" in output or "NOT_ENOUGH_SPACE" in output:
-        return f"the disk of {server.folder} is full: ClickHouse cannot start; free some space, or choose another --data"
+        return (
+            f"the disk of {server.folder} is full: ClickHouse cannot start; free some space, or choose another --data"
+        )
     return f"ClickHouse ended while starting: {server.child.last_line() or 'without a word'} (whole log: {log})"

@@ -21,7 +21,9 @@ from deploy.embedded.passwords import read_passwords
 
 #: The listeners live as long as this statement; it needs no grant but SYSTEM LISTEN.
 _HOLD = "SELECT sleepEachRow(3) FROM numbers(1000000000) SETTINGS max_block_size = 1 FORMAT Null"
-_RELEASE = f"KILL QUERY WHERE user NOT IN ('admin', 'writer', 'api', 'analyst') AND startsWith(query, '{_HOLD[:40]}') SYNC"
+_RELEASE = (
+    f"KILL QUERY WHERE user NOT IN ('admin', 'writer', 'api', 'analyst') AND startsWith(query, '{_HOLD[:40]}') SYNC"
+)
 #: Seconds for queries in flight at SIGTERM; what was acknowledged is stored either way.
 _DRAIN_SECONDS = 5.0
 

@@ -1,0 +1,172 @@
+"""A running Kafka and ClickHouse with topics and tables, for tests: embedded, in containers, or somebody else's."""
+
+import asyncio
+import random
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from deploy.addresses import Address
+from deploy.child import Child
+from deploy.embedded.broker import broker_answers, explain_broker, prepare_broker
+from deploy.embedded.clickhouse import clickhouse_answers, explain_clickhouse, prepare_clickhouse
+from deploy.schema import apply_tables
+from producers.kafka.epochs import apply_topics
+from schemas.settings import ClickHouse, Kafka, Settings, load
+
+T = TypeVar("T")
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that lead to running servers. ``admin_password`` and the ports are empty for servers not ours."""
+
+    kind: str
+    settings: Settings
+    admin_password: str = ""
+    native_port: int = 0
+    folder: Path | None = None
+
+
+def free_port() -> int:
+    """A port below the range that outgoing connections use, so that nobody takes it by chance meanwhile."""
+    for _ in range(200):
+        port = random.randint(22_000, 31_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port between 22000 and 31000 in 200 tries")
+
+
+def run_aside(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine in an event loop of its own thread, so that pytest's loops never notice."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(asyncio.run(coroutine))
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _await_start(child: Child, answers: Callable[[], bool], explain: Callable[[], str], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not answers():
+        if not child.running:
+            raise RuntimeError(explain())
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{child.name} does not answer after {seconds} s: {child.last_line()}")
+        time.sleep(0.02)
+
+
+@contextmanager
+def embedded_stack(folder: Path, settings: Settings | None = None) -> Iterator[Stack]:
+    """The two embedded servers on free ports; about a second to start, most of it for the tables."""
+    base = settings or Settings()
+    kafka, http = Address("127.0.0.1", free_port()), Address("127.0.0.1", free_port())
+    logs = folder / "logs"
+    broker = prepare_broker(kafka, logs)
+    store = prepare_clickhouse(folder, http, free_port(), base, logs)
+    children = [store.child, broker]
+    try:
+        for child in children:
+            child.start()
+        _await_start(broker, lambda: broker_answers(kafka), lambda: explain_broker(broker, kafka))
+        _await_start(store.child, lambda: clickhouse_answers(store), lambda: explain_clickhouse(store))
+        running = msgspec.structs.replace(
+            base,
+            data=str(folder),
+            kafka=msgspec.structs.replace(base.kafka, bootstrap=str(kafka)),
+            clickhouse=msgspec.structs.replace(
+                base.clickhouse,
+                url=store.url,
+                writer_password=store.passwords.writer,
+                reader_password=store.passwords.api,
+            ),
+        )
+        apply_tables(running)
+        run_aside(apply_topics(running.kafka))
+        yield Stack(
+            kind="embedded",
+            settings=running,
+            admin_password=store.passwords.admin,
+            native_port=store.native_port,
+            folder=folder,
+        )
+    finally:
+        for child in children:
+            child.kill()
+            child.wait(10)
+
+
+@contextmanager
+def external_stack() -> Iterator[Stack]:
+    """Servers named by SOJOURN_* variables; topics and tables are applied there."""
+    settings, _ = load()
+    apply_tables(settings)
+    run_aside(apply_topics(settings.kafka))
+    yield Stack(kind="external", settings=settings)
+
+
+@contextmanager
+def container_stack() -> Iterator[Stack]:
+    """Apache Kafka and ClickHouse in containers; skips, saying why, where no Docker engine answers."""
+    docker = pytest.importorskip("docker", reason="--stack=testcontainers: the package docker is not installed")
+    try:
+        docker.from_env().ping()
+    except docker.errors.DockerException as error:
+        pytest.skip(f"--stack=testcontainers: no Docker engine answers ({error})")
+    from testcontainers.clickhouse import ClickHouseContainer
+    from testcontainers.kafka import KafkaContainer
+
+    with (
+        KafkaContainer().with_kraft() as broker,
+        ClickHouseContainer("clickhouse/clickhouse-server:latest", username="writer", password="writer") as store,
+    ):
+        url = f"http://{store.get_container_host_ip()}:{store.get_exposed_port(8123)}"
+        settings = Settings(
+            kafka=Kafka(
+                bootstrap=broker.get_bootstrap_server(),
+                embedded=False,
+                contiguous=False,
+                idempotence=True,
+                session_timeout=6.0,
+            ),
+            clickhouse=ClickHouse(url=url, writer_password="writer", reader="writer", reader_password="writer"),
+        )
+        apply_tables(settings)
+        run_aside(apply_topics(settings.kafka))
+        yield Stack(kind="testcontainers", settings=settings)
+
+
+@contextmanager
+def chosen_stack(kind: str) -> Iterator[Stack]:
+    """The stack that ``--stack`` names."""
+    if kind == "embedded":
+        # Not pytest's tmp_path: it keeps the last runs, and a ClickHouse folder is large.
+        with tempfile.TemporaryDirectory(prefix="sojourn-test-") as folder, embedded_stack(Path(folder)) as stack:
+            yield stack
+    elif kind == "external":
+        with external_stack() as stack:
+            yield stack
+    else:
+        with container_stack() as stack:
+            yield stack
