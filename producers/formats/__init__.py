@@ -1,0 +1,23 @@
+"""From a sensor's own format to records: one module per format, and the table of all of them.
+
+A new format is three steps: docs/formats/README.md.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from producers.formats.cowrie import decode_cowrie
+from producers.formats.decoded import Decoded, Decoder, Rejection, Source
+from producers.formats.position import decode
+from producers.formats.sojourn import decode_connection, decode_event
+
+#: The names are those of ``schemas.topics.format_of``.
+DECODERS: Mapping[str, Decoder] = MappingProxyType(
+    {
+        "sojourn.event": decode_event,
+        "sojourn.connection": decode_connection,
+        "cowrie": decode_cowrie,
+    }
+)
+
+__all__ = ["DECODERS", "Decoded", "Decoder", "Rejection", "Source", "decode"]
