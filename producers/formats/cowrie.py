@@ -109,7 +109,7 @@ def decode_cowrie(value: bytes) -> list[Decoded] | Rejection:
 def kind_of(eventid: str) -> str:
     """The kind of a line; what we do not know is ``other``, its eventid stands in details."""
     kind = _KIND_OF_EVENT.get(eventid)
-    if kind != None:
+    if kind is not None:
         return kind
     for prefix, kind in _KIND_OF_PREFIX:
         if eventid.startswith(prefix):

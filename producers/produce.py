@@ -1,0 +1,227 @@
+"""Publishing files of sensor records: what `sojourn produce` does.
+
+Each line is decoded once to see that it can be, and published as it stands: decoding is the consumer's. A line that
+cannot be decoded is not published but reported with its number.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from aiokafka.errors import KafkaError
+
+from producers.destination import FORMATS, Destination, destination_of, topics_of
+from producers.files import UnreadableFileError, expand, follow, lines_of, size_of
+from producers.formats import Rejection
+from producers.kafka.epochs import TopicsError, epochs_of
+from producers.kafka.publisher import Item, Publisher, partition_of
+from producers.lines import Line
+from producers.produce_report import Report
+from producers.record_ids import RecordIds
+from schemas.dead_letters import Reason
+from schemas.settings import Settings
+
+#: Lines that are sent and acknowledged together.
+_TOGETHER = 2_000
+
+#: Connecting and sending are tried so often, with pauses that double from the first (seconds).
+_TRIES = 5
+_FIRST_PAUSE = 0.5
+
+#: Chunks of lines of followed files that wait for their turn.
+_WAITING = 8
+
+_IMPORT = ("import", b"1")
+
+
+async def produce(
+    settings: Settings,
+    format_name: str,
+    paths: Sequence[str],
+    *,
+    follow_files: bool = False,
+    rate: float = 0.0,
+    stop: asyncio.Event | None = None,
+    report: Report | None = None,
+) -> Report:
+    """Publish the lines of files (names, globs, "-") and say what became of them.
+
+    ``rate`` bounds the lines per second, 0 does not. ``stop`` ends it early: what was read is published first. A caller
+    that wants to watch passes the ``report``, which is kept current. Nothing is raised for bad lines, bad files or an
+    absent broker: the report has them. Raises ValueError for an unknown format.
+    """
+    if format_name not in FORMATS:
+        raise ValueError(f"unknown format {format_name}; there are {', '.join(FORMATS)}")
+    stop = stop or asyncio.Event()
+    report = report or Report(format=format_name)
+    files = expand(paths)
+    sizes = [size_of(path) for path in files]
+    report.bytes_total = None if None in sizes or follow_files else sum(size for size in sizes if size is not None)
+    publisher = Publisher(settings.kafka, client="sojourn-produce")
+    try:
+        await _connect(publisher, settings, topics_of(format_name), stop)
+        pace = _Pace(rate, stop)
+        ids: dict[str, RecordIds] = {}
+        lines = _followed(files, settings, stop, report) if follow_files else _read(files, settings, stop, report)
+        async for path, some in lines:
+            for slice_ in pace.slices(some):
+                checked = _check(format_name, path, slice_, ids.setdefault(path, RecordIds()), settings, report)
+                await _deliver(publisher, checked)
+                report.published += len(checked)
+                await pace.wait(len(slice_))
+    except (KafkaError, TopicsError, TimeoutError) as error:
+        report.failure = str(error) if isinstance(error, TopicsError) else _sentence(settings, error)
+    finally:
+        await publisher.stop()
+        report.stopped = stop.is_set()
+        report.seconds = time.monotonic() - report.started
+    return report
+
+
+class _Pace:
+    """Lets through so many lines a second; 0 is no limit."""
+
+    def __init__(self, rate: float, stop: asyncio.Event) -> None:
+        self._rate = rate
+        self._stop = stop
+        self._due = time.monotonic()
+
+    def slices(self, lines: list[Line]) -> list[list[Line]]:
+        """Small enough that a slow rate is even, at most a tenth of a second's worth."""
+        size = min(_TOGETHER, max(1, int(self._rate / 10))) if self._rate else _TOGETHER
+        return [lines[at : at + size] for at in range(0, len(lines), size)]
+
+    async def wait(self, sent: int) -> None:
+        """Until the next lines are due. Lost time is not made up for in a burst."""
+        if not self._rate:
+            return
+        self._due = max(self._due, time.monotonic() - 1.0) + sent / self._rate
+        pause = self._due - time.monotonic()
+        if pause > 0 and not self._stop.is_set():
+            try:
+                await asyncio.wait_for(self._stop.wait(), pause)
+            except TimeoutError:
+                return
+
+
+async def _read(
+    files: list[str], settings: Settings, stop: asyncio.Event, report: Report
+) -> AsyncIterator[tuple[str, list[Line]]]:
+    """All files, one after the other."""
+    for path in files:
+        try:
+            async for lines in lines_of(path, settings.kafka.max_message_bytes, stop, _counting(report)):
+                if lines:
+                    yield path, lines
+        except UnreadableFileError as error:
+            report.unreadable[path] = str(error)
+        if stop.is_set():
+            return
+
+
+async def _followed(
+    files: list[str], settings: Settings, stop: asyncio.Event, report: Report
+) -> AsyncIterator[tuple[str, list[Line]]]:
+    """All files at once, until ``stop``; what a file could not give stands in the report."""
+    waiting: asyncio.Queue[tuple[str, list[Line]] | None] = asyncio.Queue(_WAITING)
+
+    async def read(path: str) -> None:
+        try:
+            async for lines in follow(path, settings.kafka.max_message_bytes, stop, _counting(report)):
+                if lines:
+                    await waiting.put((path, lines))
+        except UnreadableFileError as error:
+            report.unreadable[path] = str(error)
+
+    async def read_all() -> None:
+        try:
+            await asyncio.gather(*(read(path) for path in files))
+        finally:
+            await waiting.put(None)
+
+    reading = asyncio.create_task(read_all())
+    try:
+        while (item := await waiting.get()) is not None:
+            yield item
+        await reading
+    finally:
+        reading.cancel()
+
+
+def _counting(report: Report) -> Callable[[int], None]:
+    def count(size: int) -> None:
+        report.bytes_read += size
+
+    return count
+
+
+def _check(
+    format_name: str, path: str, lines: list[Line], ids: RecordIds, settings: Settings, report: Report
+) -> list[tuple[Destination, Item]]:
+    """What of the lines can be published; the others go into the report."""
+    checked: list[tuple[Destination, Item]] = []
+    for line in lines:
+        if line.value is None:
+            report.lines += 1
+            longest = f"at most {settings.kafka.max_message_bytes} bytes; the line has {line.size}"
+            report.reject(path, line.number, Rejection(Reason.TOO_LARGE, expected=longest))
+            continue
+        if not line.value.strip():
+            continue
+        report.lines += 1
+        destination = destination_of(format_name, line.value)
+        if isinstance(destination, Rejection):
+            report.reject(path, line.number, destination)
+            continue
+        record_id = ids.next(destination.sensor, line.value).encode()
+        # Equal ids must meet in one partition, so a record that names no connection is keyed by its id.
+        key = destination.key or record_id
+        checked.append((destination, (key, line.value, (("record_id", record_id), _IMPORT))))
+    return checked
+
+
+async def _deliver(publisher: Publisher, checked: list[tuple[Destination, Item]]) -> None:
+    """Send and wait until all is acknowledged; what was not is sent again, its record_id keeps it one record."""
+    by_partition: dict[tuple[str, int], list[Item]] = {}
+    for destination, item in checked:
+        assert item[0] is not None
+        partition = partition_of(item[0], await publisher.partitions_of(destination.topic))
+        by_partition.setdefault((destination.topic, partition), []).append(item)
+    pause = _FIRST_PAUSE
+    for tries_left in reversed(range(_TRIES)):
+        sent = {
+            place: asyncio.gather(*await publisher.send_batch(*place, items), return_exceptions=True)
+            for place, items in by_partition.items()
+        }
+        faults: dict[tuple[str, int], BaseException] = {}
+        for place, answers in sent.items():
+            faults.update((place, answer) for answer in await answers if isinstance(answer, BaseException))
+        if not faults:
+            return
+        lasting = [fault for fault in faults.values() if not isinstance(fault, KafkaError)]
+        if lasting or not tries_left:
+            raise (lasting or list(faults.values()))[0]
+        by_partition = {place: by_partition[place] for place in faults}
+        await asyncio.sleep(pause)
+        pause *= 2
+
+
+async def _connect(publisher: Publisher, settings: Settings, names: set[str], stop: asyncio.Event) -> None:
+    """Connect and see that the topics are there: publishing would make them with a wrong number of partitions."""
+    pause = _FIRST_PAUSE
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            await publisher.start()
+            await epochs_of(settings.kafka, names)
+            return
+        except (KafkaError, TimeoutError):
+            await publisher.stop()
+            if not tries_left or stop.is_set():
+                raise
+        await asyncio.sleep(pause)
+        pause *= 2
+
+
+def _sentence(settings: Settings, error: Exception) -> str:
+    reason = str(error) or type(error).__name__
+    return f"Kafka at {settings.kafka.bootstrap} does not answer or refused the records ({reason})"

@@ -1,0 +1,98 @@
+"""What a person sees of `sojourn produce`: progress while it runs, at the end what was published, rejected and why."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from producers.produce import produce
+from producers.produce_report import Report
+from schemas.settings import Settings
+
+#: Seconds between two looks at the counts.
+_REFRESH = 0.1
+
+
+def run_produce(
+    settings: Settings, format_name: str, paths: Sequence[str], *, follow_files: bool = False, rate: float = 0.0
+) -> int:
+    """Publish, show progress and the summary on standard error; returns the exit code.
+
+    Ctrl-C and SIGTERM end it cleanly: what was read is published and the summary shown; a second Ctrl-C ends it at
+    once. 0: all was published; 1: lines were rejected or a file ended too early; 2: nothing could be read, or Kafka is
+    away. Raises ValueError for an unknown format.
+    """
+    return asyncio.run(_run(settings, format_name, paths, follow_files, rate))
+
+
+async def _run(settings: Settings, format_name: str, paths: Sequence[str], follow_files: bool, rate: float) -> int:
+    console = Console(stderr=True, highlight=False)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if stop.is_set():
+            publishing.cancel()
+        stop.set()
+
+    report = Report(format=format_name)
+    publishing = asyncio.ensure_future(
+        produce(settings, format_name, paths, follow_files=follow_files, rate=rate, stop=stop, report=report)
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end)
+    try:
+        if console.is_terminal:
+            await _watch(publishing, report, console)
+        await publishing
+    except asyncio.CancelledError:
+        report.stopped = True
+        report.failure = "ended before everything that was read was published"
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    for line in summary(report):
+        console.print(line, markup=False, soft_wrap=True)
+    return report.exit_code
+
+
+async def _watch(publishing: asyncio.Future[Report], report: Report, console: Console) -> None:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        task = progress.add_task(report.format, total=None)
+        while not publishing.done():
+            progress.update(
+                task,
+                total=report.bytes_total,
+                completed=report.bytes_read,
+                description=f"{report.published:,} published, {report.rejected:,} rejected",
+            )
+            await asyncio.wait({publishing}, timeout=_REFRESH)
+
+
+def summary(report: Report) -> list[str]:
+    """The end report, a line of text each."""
+    speed = f", {report.published / report.seconds:,.0f}/s" if report.seconds >= 1 else ""
+    lines = [f"published {report.published:,} of {report.lines:,} lines in {report.seconds:.1f} s{speed}"]
+    if report.stopped:
+        lines[0] += ", stopped before the end"
+    if report.rejected:
+        lines.append(f"rejected {report.rejected:,}, not published:")
+        lines += [
+            f"  {count:,} × {reason}" for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1])
+        ]
+        lines += [f"  {each.path}:{each.number}: {each.rejection}" for each in report.first_rejected]
+        if report.rejected > len(report.first_rejected):
+            lines.append(f"  … and {report.rejected - len(report.first_rejected):,} more")
+    lines += [f"could not read {path}: {why}" for path, why in report.unreadable.items()]
+    if report.failure:
+        lines.append(f"failed: {report.failure}")
+    return lines
