@@ -1,6 +1,7 @@
 """What a person sees of `sojourn produce`: progress while it runs, at the end what was published, rejected and why."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Sequence
 
@@ -28,6 +29,8 @@ def run_produce(
 
 
 async def _run(settings: Settings, format_name: str, paths: Sequence[str], follow_files: bool, rate: float) -> int:
+    # The report says in one sentence what the client library would say in many.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     console = Console(stderr=True, highlight=False)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -87,7 +90,7 @@ def summary(report: Report) -> list[str]:
     if report.rejected:
         lines.append(f"rejected {report.rejected:,}, not published:")
         lines += [
-            f"  {count:,} × {reason}" for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1])
+            f"  {count:,} times {reason}" for reason, count in sorted(report.reasons.items(), key=lambda item: -item[1])
         ]
         lines += [f"  {each.path}:{each.number}: {each.rejection}" for each in report.first_rejected]
         if report.rejected > len(report.first_rejected):

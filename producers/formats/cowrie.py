@@ -7,46 +7,24 @@ empty, stays in details as it came, and the event says so by the flag ``field_un
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
+from producers.formats.cowrie_line import PLACED, SERVER, Given, Line, set_aside
 from producers.formats.decoded import Decoded, Rejection
 from producers.formats.json_object import (
     TEXT_REPLACED,
-    Fields,
     fields_of,
     not_utf8,
+    object_text,
     without_lone_surrogates,
 )
 from producers.formats.moments import EXPECTED as TIME_EXPECTED
-from producers.formats.moments import Moment, micros_of
+from producers.formats.moments import micros_of
 from producers.formats.reading import read_what_fits, readers_of, required_of
 from schemas.dead_letters import Reason
 from schemas.kinds import CLOSE, CONNECT, OTHER
-from schemas.records import Action, Connection, Event, Port
-
-
-class Line(msgspec.Struct, gc=False):
-    """The fields of a line that have a place in the record; durations are looked at only where they mean one."""
-
-    eventid: Annotated[str, Meta(min_length=1)]
-    sensor: Annotated[str, Meta(min_length=1)]
-    timestamp: Moment
-    session: str = ""
-    uuid: str = ""
-    protocol: str = ""
-    src_ip: str = ""
-    src_port: Port = 0
-    dst_ip: str = ""
-    dst_port: Port = 0
-    username: str = ""
-    input: str = ""
-    message: str = ""
-    duration: msgspec.Raw = msgspec.Raw(b"")
-    duration_ms: msgspec.Raw = msgspec.Raw(b"")
-
+from schemas.records import Action, Connection, Event
 
 FIELD_UNREAD = "field_unread"
 FORWARD = "forward"
@@ -61,6 +39,9 @@ _KIND_OF_EVENT: Mapping[str, str] = MappingProxyType(
         "cowrie.session.closed": CLOSE,
         "cowrie.login.success": LOGIN_SUCCESS,
         "cowrie.login.failed": LOGIN_FAILED,
+        "cowrie.command.input": COMMAND,
+        "cowrie.client.version": "client",
+        "cowrie.client.kex": "client",
         "cowrie.session.input": TERMINAL,
         "cowrie.session.file_download": "download",
         "cowrie.session.file_download.failed": "download",
@@ -75,19 +56,17 @@ _KIND_OF_PREFIX = (
     ("cowrie.tunnelproxy-tcpip.", FORWARD),
 )
 
-#: What leaves details because it has its place; a forward's dst is the target that was asked for, not the sensor.
-_PLACED = frozenset(Line.__struct_fields__) - {"eventid", "duration", "duration_ms"}
-_PLACED_OF_FORWARD = _PLACED - {"dst_ip", "dst_port"}
-
 #: Longest session anybody would believe: 100 years.
 _LONGEST = 100 * 365 * 86_400.0
 
 _line_of = msgspec.json.Decoder(Line).decode
-_raw_fields_of = msgspec.json.Decoder(Fields).decode
 _encode = msgspec.json.Encoder().encode
 _DURATIONS = ("duration", "duration_ms")
-_READERS = readers_of(Line, without=_DURATIONS)
-_REQUIRED = required_of(Line)
+_REQUIRED = required_of(Given)
+_READERS = {
+    **readers_of(Given),
+    **readers_of(Line, without=set(Line.__struct_fields__) - (PLACED - _REQUIRED)),
+}
 
 
 def decode_cowrie(value: bytes) -> list[Decoded] | Rejection:
@@ -96,14 +75,21 @@ def decode_cowrie(value: bytes) -> list[Decoded] | Rejection:
         return rejection
     try:
         line = _line_of(value)
-        fields = _raw_fields_of(value)
     except (msgspec.DecodeError, RecursionError):
         return _decode_what_fits(value)
+    moment = line.timestamp
+    if moment is None or not line.eventid or not line.sensor:
+        return _decode_what_fits(value)
     try:
-        time = micros_of(line.timestamp)
+        time = micros_of(moment)
     except ValueError:
         return Rejection(Reason.BAD_TIME, "timestamp", TIME_EXPECTED)
-    return _records(line, time, fields)
+    decoded = _records(line, time)
+    if not isinstance(decoded, Rejection):
+        event = decoded[0].event
+        set_aside(line, event.kind == FORWARD)
+        event.details = msgspec.Raw(_encode(line))
+    return decoded
 
 
 def kind_of(eventid: str) -> str:
@@ -117,34 +103,30 @@ def kind_of(eventid: str) -> str:
     return OTHER
 
 
-def _records(line: Line, time: int, fields: Fields, flags: list[str] | None = None) -> list[Decoded] | Rejection:
-    """``fields`` is the whole line; what has no place in the record becomes details."""
+def _records(line: Line, time: int) -> list[Decoded] | Rejection:
+    """All but the details."""
     kind = kind_of(line.eventid)
-    placed = _PLACED_OF_FORWARD if kind == FORWARD else _PLACED
+    protocol = line.protocol.lower()
     event = Event(
         sensor=line.sensor,
         time=time,
         kind=kind,
         session_id=line.session,
         token=line.uuid,
-        category=line.protocol,
-        protocol=line.protocol,
+        category=protocol,
+        protocol=protocol,
         client_ip=line.src_ip,
         client_port=line.src_port,
         user=line.username,
         data=line.message,
-        details=msgspec.Raw(_encode({name: raw for name, raw in fields.items() if name not in placed})),
     )
     if kind != FORWARD:
+        # A forward's dst is the target that was asked for, not the sensor.
         event.server_ip = line.dst_ip
         event.server_port = line.dst_port
-    if line.protocol:
-        event.category = event.protocol = line.protocol.lower()
     if line.input:
         event.data = event.action = line.input
         event.content = line.message
-    if flags:
-        event.flags = flags
     attributes: dict[str, str] = {}
     if kind == CONNECT:
         action = Action.CONNECT
@@ -194,6 +176,8 @@ def _measure(event: Event, line: Line) -> None:
 def _duration(line: Line) -> int | None:
     """Microseconds; the field was float seconds, text like "59.2", and is whole milliseconds since 3.0.4."""
     for raw, micros in ((line.duration_ms, 1_000.0), (line.duration, 1_000_000.0)):
+        if raw is msgspec.UNSET:
+            continue
         try:
             number = float(bytes(raw).strip(b'" '))
         except ValueError:
@@ -205,7 +189,7 @@ def _duration(line: Line) -> int | None:
 
 def _decode_what_fits(value: bytes) -> list[Decoded] | Rejection:
     """The slow path: a line whose fields are not all as they should be."""
-    flags = []
+    flags: list[str] = []
     fields = fields_of(value)
     if isinstance(fields, Rejection):
         repaired = without_lone_surrogates(value)
@@ -217,10 +201,15 @@ def _decode_what_fits(value: bytes) -> list[Decoded] | Rejection:
     if isinstance(found, Rejection):
         return found
     values, unread = found
-    values.update({name: fields[name] for name in _DURATIONS if name in fields})
-    line = Line(**values)
     if unread:
         flags.append(FIELD_UNREAD)
-    # An unreadable field stays in details under a name that has no place.
-    kept = {f"cowrie.{name}" if name in unread else name: raw for name, raw in fields.items()}
-    return _records(line, values["timestamp"], kept, flags)
+    time = values.pop("timestamp")
+    values.update({name: fields[name] for name in _DURATIONS if name in fields})
+    decoded = _records(Line(**values), time)
+    if isinstance(decoded, Rejection):
+        return decoded
+    event = decoded[0].event
+    placed = (PLACED - SERVER if event.kind == FORWARD else PLACED).difference(unread)
+    event.details = object_text({name: raw for name, raw in fields.items() if name not in placed})
+    event.flags = flags
+    return decoded
