@@ -1,0 +1,200 @@
+"""The worker process: a Faust app with the agents ``route`` and ``sessionize``, and its clockwork."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+from faust.exceptions import ConsumerNotStarted
+from faust.types import TP
+
+from producers.kafka.epochs import epochs_of
+from producers.kafka.publisher import Publisher
+from schemas import topics
+from schemas.metrics import Counters
+from schemas.settings import Settings
+from stream_processors import groups
+from stream_processors.heartbeat import Marks, beat, heartbeat, instance_name
+from stream_processors.lanes import Lanes, repeated
+from stream_processors.restore import Restorer, read_topics
+from stream_processors.route import Router
+from stream_processors.sessionize import Sessions
+from stream_processors.transport import BatchTransport, Intake, batch_topics
+
+log = structlog.get_logger()
+
+_TICK_INTERVAL = 1.0
+_SWEEP_INTERVAL = 1.0
+#: Seconds an orderly stop may take before the process ends without it; what is not committed is read again.
+_STOP_PATIENCE = 10.0
+
+
+def run_worker(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, finish what is under way, commit; 0 then, 1 when the app crashed."""
+    return asyncio.run(Worker(settings).run())
+
+
+def make_app(settings: Settings) -> Any:
+    """A Faust app that only reads in batches: no web server, no tables, no leader (faust-microbatch: settings)."""
+    kafka = settings.kafka
+    return faust.App(
+        groups.WORKER,
+        broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap.split(",")],
+        datadir=str(Path(settings.data) / "worker"),
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=kafka.session_timeout,
+        broker_heartbeat_interval=kafka.heartbeat_interval,
+        broker_commit_interval=kafka.commit_interval,
+        stream_buffer_maxsize=settings.worker.buffer,
+        consumer_max_fetch_size=max(1 << 20, kafka.max_message_bytes + 65_536),
+        stream_recovery_delay=0.0,
+        stream_wait_empty=True,
+    )
+
+
+class Worker:
+    """Everything one worker process has."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._counters = Counters()
+        self._intake = Intake(settings, self._counters)
+        self._publisher = Publisher(settings.kafka, client=groups.WORKER)
+        self._router = Router(self._intake, self._publisher, self._counters)
+        self._sessions = Sessions(self._intake, self._publisher, self._counters)
+        self._restorer = Restorer(settings, self._intake, self._sessions)
+        self._instance = instance_name()
+        self._intake.on_gap = self._router.gap
+        self._intake.on_rewound = self._rewound
+
+    async def run(self) -> int:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        if not await self._connect(stop):
+            return 0
+        # Faust binds an app to the loop it was made in.
+        self._app = app = make_app(self._settings)
+        app.transport = BatchTransport(app, self._intake)
+        lanes = self._agents(app)
+        app.on_rebalance_complete.connect(self._assigned, weak=False)
+        app.finalize()
+        tasks = [
+            asyncio.create_task(app.start(), name="app"),
+            asyncio.create_task(beat(self._publisher, self._heartbeat), name="heartbeat"),
+            asyncio.create_task(self._every(_TICK_INTERVAL, self._tick), name="ticks"),
+            asyncio.create_task(self._every(_SWEEP_INTERVAL, self._sweep), name="sweeps"),
+        ]
+        crashed = asyncio.create_task(app._crashed.wait(), name="crashed")
+        asked = asyncio.create_task(stop.wait(), name="asked to stop")
+        running = {*tasks, crashed, asked}
+        while not (crashed.done() or asked.done() or any(task.done() and task.exception() for task in tasks)):
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            running -= {task for task in running if task.done()}
+        failed = [task for task in tasks if task.done() and task.exception()]
+        for task in failed:
+            log.error("worker failed", task=task.get_name(), error=repr(task.exception()))
+        code = 1 if failed or crashed.done() else 0
+        await self._stop(app, lanes, [*tasks, crashed, asked])
+        return code
+
+    def _agents(self, app: Any) -> list[Lanes[Any]]:
+        router = Lanes(app, self._router.plan, self._router.deliver)
+        sessionizer = Lanes(app, self._sessions.plan, self._sessions.deliver)
+        sources = batch_topics(app, *(topic.name for topic in topics.sensor_topics()))
+
+        async def route(stream: Any) -> None:
+            await router.run(stream)
+
+        async def sessionize(stream: Any) -> None:
+            await sessionizer.run(stream)
+
+        app.agent(sources, name="route")(route)
+        app.agent(batch_topics(app, topics.CONNECTIONS), name="sessionize")(sessionize)
+        return [router, sessionizer]
+
+    async def _connect(self, stop: asyncio.Event) -> bool:
+        """Wait for the broker; false when asked to stop meanwhile."""
+        pause = 0.1
+        while not stop.is_set():
+            try:
+                await self._publisher.start()
+            except KafkaError as error:
+                log.warning("Kafka does not answer, trying again", error=repr(error), pause=pause)
+                await asyncio.sleep(pause)
+                pause = min(5.0, pause * 2)
+            else:
+                return True
+        return False
+
+    async def _assigned(self, *_: Any, **__: Any) -> None:
+        """Awaited by Faust after each rebalance, before any record flows."""
+        app = self._app
+        generation = app.consumer_generation_id
+        partitions = {tp.partition for tp in app.consumer.assignment() if tp.topic == topics.CONNECTIONS}
+        try:
+            await self._restorer.prepare(
+                partitions, generation, lambda: generation == app.consumer_generation_id and not app.should_stop
+            )
+        except Exception as error:
+            # An exception in Faust's recovery would leave a process that is alive and idle.
+            await app.crash(error)
+            raise
+
+    async def _rewound(self, tp: TP) -> None:
+        """A log that began anew under us has another epoch."""
+        self._intake.epochs = await epochs_of(self._settings.kafka, read_topics())
+
+    def _marks(self) -> Marks:
+        try:
+            return self._app.consumer.marks() if self._app.consumer is not None else {}
+        except ConsumerNotStarted:
+            return {}
+
+    def _heartbeat(self) -> Any:
+        app = self._app
+        generation = -1 if app.rebalancing or app.unassigned else app.consumer_generation_id
+        message = self._restorer.waiting_for
+        return heartbeat(self._instance, generation, self._marks(), self._counters.values, message)
+
+    def _is_flowing(self) -> bool:
+        return not self._app.rebalancing and not self._app.should_stop
+
+    async def _tick(self) -> None:
+        ticks = self._router.due_ticks(self._marks())
+        if ticks:
+            await repeated(lambda: self._router.send_ticks(ticks), self._is_flowing, "ticks")
+
+    async def _sweep(self) -> None:
+        for partition in list(self._sessions.owned):
+            if self._is_flowing() and partition in self._sessions.owned:
+                await self._sessions.sweep(partition, self._is_flowing)
+
+    async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            if self._is_flowing() and self._intake.epochs:
+                await work()
+
+    async def _stop(self, app: Any, lanes: list[Lanes[Any]], tasks: list[asyncio.Task[Any]]) -> None:
+        try:
+            async with asyncio.timeout(_STOP_PATIENCE):
+                await app.stop()
+                for each in lanes:
+                    await each.stop()
+        except TimeoutError:
+            log.error("stopping took too long; what is not committed is read again")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._publisher.stop()

@@ -1,0 +1,4 @@
+"""Consumer groups, as Kafka knows them."""
+
+WORKER = "sojourn-worker"
+SINK = "sojourn-sink"

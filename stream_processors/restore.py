@@ -1,0 +1,141 @@
+"""What a worker does when partitions are assigned, before any record flows: epochs, then the state of its machines.
+
+State comes back from ClickHouse, overlaid by the tail of ``sessions`` that the sink has not stored yet; then
+``connections`` is read from the committed offset, and the machine takes what it had applied before as repeated.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from producers.kafka.epochs import TopicsError, epochs_of
+from producers.kafka.history import read_history
+from schemas import topics
+from schemas.records import EndReason, Session, State
+from schemas.settings import Settings
+from stream_processors import groups
+from stream_processors.endings import EVIDENCE
+from stream_processors.limits import limits_of
+from stream_processors.sessionize import Owned, Sessions
+from stream_processors.sessionizer import Sessionizer
+from stream_processors.stored_sessions import UNAVAILABLE, stored_sessions
+from stream_processors.transport import Intake
+
+log = structlog.get_logger()
+
+_LONGEST_PAUSE = 5.0
+_decode = msgspec.json.Decoder(Session).decode
+
+Tail = dict[tuple[str, str], Session]
+
+
+def read_topics() -> set[str]:
+    """What the worker reads, and ``sessions``, whose offsets it compares."""
+    return {topic.name for topic in topics.sensor_topics()} | {topics.CONNECTIONS, topics.SESSIONS}
+
+
+def overlaid(stored: Iterable[Session], tail: Tail) -> Iterator[Session]:
+    """The latest version of each session that a later record may still change; ``tail`` is emptied by it."""
+    for session in stored:
+        newer = tail.get((session.sensor, session.session_id))
+        if newer is None:
+            yield session
+        elif newer.revision <= session.revision:
+            del tail[session.sensor, session.session_id]
+            yield session
+    for session in tail.values():
+        if session.state is State.OPEN or session.end_reason not in EVIDENCE or _is_paired(session):
+            yield session
+
+
+def _is_paired(session: Session) -> bool:
+    """Whether its key has no id of the sensor's own: the next record's meaning depends on this session."""
+    return len(msgspec.json.decode(session.key)) != 2 and session.end_reason is not EndReason.NONE
+
+
+class Restorer:
+    """Prepares a worker for what it was assigned."""
+
+    def __init__(self, settings: Settings, intake: Intake, sessions: Sessions) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._sessions = sessions
+        #: What keeps the worker from processing, for the heartbeat; empty when nothing does.
+        self.waiting_for = ""
+
+    async def prepare(self, partitions: set[int], generation: int, wanted: Callable[[], bool]) -> None:
+        """Make a machine for each of these partitions of ``connections``; keep those that are still valid.
+
+        Waits while Kafka or ClickHouse is away; gives up silently when the assignment is not ``wanted`` any more.
+        """
+        sessions, settings = self._sessions, self._settings
+        failures = 0
+        while wanted():
+            try:
+                epochs = await epochs_of(settings.kafka, read_topics())
+                if self._intake.epochs and epochs != self._intake.epochs:
+                    log.warning("topics have new epochs, state is restored")
+                    sessions.owned.clear()
+                self._intake.epochs = epochs
+                kept = sessions.keep(partitions, generation)
+                await self._restore(partitions - kept, len(partitions), generation)
+            except (KafkaError, TopicsError, TimeoutError, *UNAVAILABLE) as error:
+                failures += 1
+                pause = min(_LONGEST_PAUSE, 0.1 * 2**failures)
+                self.waiting_for = f"state cannot be restored: {error or type(error).__name__}"
+                log.warning("state cannot be restored, trying again", error=repr(error), pause=pause)
+                await asyncio.sleep(pause)
+            else:
+                self.waiting_for = ""
+                self._intake.starts = sessions.starts()
+                return
+
+    async def _restore(self, partitions: set[int], assigned: int, generation: int) -> None:
+        if not partitions:
+            return
+        settings = self._settings
+        limits = limits_of(settings.sessions, assigned)
+        # The order matters: what the sink commits after this is in both, what it committed before is in ClickHouse.
+        tails = await self._tails(partitions)
+        for partition in sorted(partitions):
+            machine = Sessionizer(limits)
+            stored = stored_sessions(settings, limits, partition, settings.kafka.partitions)
+            tail = tails.pop(partition)
+            unsettled = len(tail)
+            await asyncio.to_thread(machine.restore, overlaid(stored, tail))
+            self._sessions.owned[partition] = Owned(machine, generation)
+            log.info("state restored", partition=partition, sessions=len(machine), not_stored_yet=unsettled)
+
+    async def _tails(self, partitions: set[int]) -> dict[int, Tail]:
+        """Per partition the sessions that the sink may not have stored yet, in their latest version."""
+        kafka = self._settings.kafka
+        epoch = self._intake.epochs[topics.SESSIONS]
+        wanted = [TopicPartition(topics.SESSIONS, partition) for partition in sorted(partitions)]
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, client_id=groups.WORKER)
+        try:
+            await admin.start()
+            committed = await admin.list_consumer_group_offsets(groups.SINK, partitions=wanted)
+        finally:
+            await admin.close()
+        starts = {}
+        for partition in wanted:
+            known = committed.get(partition)
+            # The embedded broker keeps no metadata: an empty text proves nothing against the offset.
+            usable = known is not None and known.offset >= 0 and known.metadata in ("", None, epoch)
+            starts[partition] = known.offset if usable else 0
+        tails: dict[int, Tail] = {partition: {} for partition in partitions}
+        async for partition, records in read_history(kafka, starts):
+            tail = tails[partition.partition]
+            for record in records:
+                if record.value is None:
+                    continue
+                session = _decode(record.value)
+                known_session = tail.get((session.sensor, session.session_id))
+                if known_session is None or known_session.revision <= session.revision:
+                    tail[session.sensor, session.session_id] = session
+        return tails

@@ -1,0 +1,173 @@
+"""The agent ``sessionize``: one session machine per partition of ``connections``, its versions on ``sessions``.
+
+A batch is applied once; the versions it leads to are published and acknowledged, then the batch may be committed, but
+never past the oldest record the machine still holds: after a crash that record is read again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import msgspec
+from faust.types import TP
+
+from producers.kafka.message import Message
+from producers.kafka.publisher import Item, Publisher
+from schemas import metrics, topics
+from schemas.dead_letters import DeadLetter, Reason, Stage
+from schemas.records import Connection, Session, Tick
+from stream_processors.lanes import repeated
+from stream_processors.route import send_letters
+from stream_processors.sessionizer import Sessionizer
+from stream_processors.transport import Intake, RecordBatch, Start
+
+_decode_connection = msgspec.json.Decoder(Connection).decode
+_decode_tick = msgspec.json.Decoder(Tick).decode
+_encoder = msgspec.json.Encoder()
+
+
+class Owned:
+    """A partition of ``connections`` and its machine."""
+
+    __slots__ = ("generation", "machine", "position", "sweep_floor", "unpublished")
+
+    def __init__(self, machine: Sessionizer, generation: int) -> None:
+        self.machine = machine
+        #: Generation of the group in which it was last confirmed as ours.
+        self.generation = generation
+        #: Offset behind the last record applied and published, None before the first.
+        self.position: int | None = None
+        #: Batches and sweeps applied whose versions Kafka has not acknowledged: the machine is ahead of the topic.
+        self.unpublished = 0
+        #: Where the commit floor stood before a sweep whose versions Kafka has not acknowledged.
+        self.sweep_floor: int | None = None
+
+    def floor(self) -> int | None:
+        """Commits must not pass this offset."""
+        floors = [floor for floor in (self.machine.oldest_held, self.sweep_floor) if floor is not None]
+        return min(floors, default=None)
+
+
+class Published(msgspec.Struct):
+    """What a batch leads to, encoded: the machine may go on changing its sessions."""
+
+    sessions: list[Item] = []
+    letters: list[DeadLetter] = []
+
+
+def session_items(sessions: Iterable[Session]) -> list[Item]:
+    """Messages of ``sessions``: key ``[sensor, session_id]`` as JSON."""
+    encode = _encoder.encode
+    return [(encode((session.sensor, session.session_id)), encode(session), ()) for session in sessions]
+
+
+class Sessions:
+    """Applies batches to the machines of this worker and publishes what changed."""
+
+    def __init__(self, intake: Intake, publisher: Publisher, counters: metrics.Counters) -> None:
+        self._intake = intake
+        self._publisher = publisher
+        self._counters = counters
+        #: Partition number → its machine; ``restore`` fills it before the first batch comes.
+        self.owned: dict[int, Owned] = {}
+
+    def plan(self, batch: RecordBatch) -> Published:
+        """Apply a batch to its machine."""
+        owned = self.owned[batch.tp.partition]
+        published = Published()
+        owned.unpublished += 1
+        self._apply(owned.machine, batch, published.letters)
+        published.sessions = session_items(owned.machine.take_changes())
+        self._count(owned.machine)
+        return published
+
+    async def deliver(self, batch: RecordBatch, published: Published) -> None:
+        """Publish and wait for Kafka, then move the commit floor. Raises KafkaError; may then be called again."""
+        owned = self.owned[batch.tp.partition]
+        await self._publish(batch.tp.partition, published)
+        owned.unpublished -= 1
+        owned.position = batch.last + 1
+        self._intake.ledger.hold(batch.tp, owned.floor())
+
+    async def sweep(self, partition: int, wanted: Callable[[], bool]) -> None:
+        """Let a machine close what silent sensors left open, and publish it."""
+        owned = self.owned[partition]
+        floor = owned.machine.oldest_held
+        owned.machine.sweep(time.time_ns() // 1000)
+        published = Published(session_items(owned.machine.take_changes()))
+        self._count(owned.machine)
+        if not published.sessions:
+            return
+        owned.unpublished += 1
+        owned.sweep_floor = floor
+        if await repeated(lambda: self._publish(partition, published), wanted, f"sweep of {partition}"):
+            owned.unpublished -= 1
+        owned.sweep_floor = None
+
+    def keep(self, partitions: set[int], generation: int) -> set[int]:
+        """Drop machines that are not ours any more; returns the partitions whose machines go on being valid.
+
+        That is so when they were ours in the generation just before: nobody else can have read on meanwhile.
+        """
+        for partition, owned in list(self.owned.items()):
+            if partition in partitions and owned.generation == generation - 1 and not owned.unpublished:
+                owned.generation = generation
+            else:
+                del self.owned[partition]
+        return set(self.owned)
+
+    def starts(self) -> dict[TP, Start]:
+        """Where the partitions we keep go on: behind what their machines have applied."""
+        return {
+            TP(topics.CONNECTIONS, partition): Start(owned.position, owned.floor())
+            for partition, owned in self.owned.items()
+            if owned.position is not None
+        }
+
+    def _apply(self, machine: Sessionizer, batch: RecordBatch, letters: list[DeadLetter]) -> None:
+        apply = machine.apply
+        for message in batch.records:
+            key, value = message.key, message.value
+            try:
+                if key is not None:
+                    record = _decode_connection(cast(bytes, value))
+                else:
+                    tick = _decode_tick(cast(bytes, value))
+            except (msgspec.DecodeError, TypeError) as error:
+                letters.append(self._letter(batch.tp, message, error))
+                continue
+            if key is None:
+                machine.tick(tick, message.timestamp * 1000)
+            else:
+                apply(key, record, message.timestamp * 1000, message.offset)
+
+    def _letter(self, tp: TP, message: Message, error: Exception) -> DeadLetter:
+        """Route writes ``connections``: what cannot be read there was written by somebody else."""
+        return DeadLetter(
+            stage=Stage.SESSIONIZE,
+            reason=Reason.WRONG_TYPE if isinstance(error, msgspec.ValidationError) else Reason.NOT_JSON,
+            expected=f"a connection record, or a tick without key: {error}",
+            topic=tp.topic,
+            partition=tp.partition,
+            offset=message.offset,
+            epoch=self._intake.epochs.get(tp.topic, ""),
+            time=message.timestamp * 1000,
+            key=message.key,
+            value=message.value,
+            headers=list(message.headers),
+        )
+
+    async def _publish(self, partition: int, published: Published) -> None:
+        futures = []
+        if published.sessions:
+            futures += await self._publisher.send_batch(topics.SESSIONS, partition, published.sessions)
+        if published.letters:
+            futures += await send_letters(self._publisher, published.letters)
+        await asyncio.gather(*futures)
+
+    def _count(self, machine: Sessionizer) -> None:
+        counts = machine.counters.values
+        for name, amount in counts.items():
+            self._counters.add(cast(metrics.Counter, name), amount)
+        counts.clear()

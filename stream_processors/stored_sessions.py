@@ -1,0 +1,109 @@
+"""Sessions that ClickHouse has and that later records may still change: what a session machine starts from."""
+
+from collections.abc import Iterator
+
+import clickhouse_connect
+import msgspec
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import HTTPError
+
+from schemas.records import Session
+from schemas.settings import Settings
+from stream_processors.limits import Limits
+
+_TIMES = """SELECT * REPLACE (
+    toUnixTimestamp64Micro(started_at) AS started_at,
+    toUnixTimestamp64Micro(ended_at) AS ended_at,
+    toUnixTimestamp64Micro(last_activity_at) AS last_activity_at,
+    toUnixTimestamp64Micro(user_seen_at) AS user_seen_at,
+    toUnixTimestamp64Micro(created_at) AS created_at,
+    toUnixTimestamp64Micro(modified_at) AS modified_at)
+"""
+
+# Java's murmur2, as every Kafka client partitions by: the table needs no column for it.
+_MINE = "bitAnd(kafkaMurmurHash(key), 0x7fffffff) % {partitions:UInt32} = {partition:UInt32}"
+
+_EDGE = "(SELECT max(ingested_at) FROM {database:Identifier}.sessions) - toIntervalSecond({window:UInt32})"
+
+_OPEN = f"""{_TIMES}
+FROM {{database:Identifier}}.sessions FINAL
+WHERE state = 'open' AND NOT removed AND {_MINE}
+"""
+
+# Guessed closings are taken back by late records; keys without an id pair with what came before them. Recent is seen
+# from the latest row, not from the clock: the worker may have been away for days.
+_RECENT = f"""{_TIMES}
+FROM
+(
+    SELECT * FROM {{database:Identifier}}.sessions FINAL
+    WHERE state = 'closed' AND NOT removed AND {_MINE}
+      AND (end_reason IN ('idle_timeout', 'max_duration', 'evicted', 'sensor_restart') OR JSONLength(key) != 2)
+      AND ingested_at >= {_EDGE}
+    ORDER BY modified_at DESC
+    LIMIT {{most:UInt32}}
+)
+ORDER BY modified_at
+"""  # noqa: S608 - constants of this module only
+
+# A device's last session is remembered for ever: a repeated connect must not open another.
+_DEVICES = f"""{_TIMES}
+FROM
+(
+    SELECT * FROM {{database:Identifier}}.sessions FINAL
+    WHERE state = 'closed' AND NOT removed AND {_MINE} AND JSONLength(key) = 1
+      AND ingested_at < {_EDGE}
+    ORDER BY started_at DESC
+    LIMIT 1 BY key
+)
+"""  # noqa: S608 - constants of this module only
+
+_SETTINGS = {
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_validate_utf8": 1,
+    "date_time_output_format": "simple",
+}
+
+_decode = msgspec.json.Decoder(Session).decode
+
+#: What reading may raise while ClickHouse is away or ends in the middle of an answer.
+UNAVAILABLE = (ClickHouseError, HTTPError, OSError, msgspec.DecodeError)
+
+
+def stored_sessions(settings: Settings, limits: Limits, partition: int, partitions: int) -> Iterator[Session]:
+    """Sessions of one of ``partitions`` partitions, one by one, in constant memory. Blocks: run it in a thread.
+
+    Raises one of UNAVAILABLE; what was given until then is not the whole.
+    """
+    store = settings.clickhouse
+    client = clickhouse_connect.get_client(
+        dsn=store.url,
+        username=store.writer,
+        password=store.writer_password,
+        connect_timeout=3,
+        send_receive_timeout=60,
+        autogenerate_session_id=False,
+    )
+    window = 2 * max(limits.idle.values(), default=0) + limits.grace + limits.keep
+    parameters = {
+        "database": store.database,
+        "partition": partition,
+        "partitions": partitions,
+        "window": window // 1_000_000,
+        "most": limits.max_kept,
+    }
+    try:
+        for query in (_OPEN, _RECENT, _DEVICES):
+            stream = client.raw_stream(query, parameters=parameters, settings=_SETTINGS, fmt="JSONEachRow")
+            with stream:
+                yield from map(_decode, _lines(stream))
+    finally:
+        client.close()
+
+
+def _lines(stream: object) -> Iterator[bytes]:
+    rest = b""
+    while chunk := stream.read(1 << 18):  # type: ignore[attr-defined]
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from filter(None, lines)
+    if rest:
+        yield rest
