@@ -1,0 +1,210 @@
+"""The command ``sojourn``. Imports are inside the commands: each starts only what it needs, and starts fast."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from schemas.settings import Settings
+
+app = typer.Typer(
+    help="Sensors to Kafka to sessions to ClickHouse to HTTP.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+schema_app = typer.Typer(help="Topics and tables.", rich_markup_mode=None)
+docs_app = typer.Typer(help="Generated documents.", rich_markup_mode=None)
+app.add_typer(schema_app, name="schema")
+app.add_typer(docs_app, name="docs")
+
+#: The base of every error about usage. typer brings its own copy of click since 0.2x and used click before: the
+#: parent of its public error is the right class in both.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+def main() -> None:
+    """One line on stderr for what may go wrong: exit code 2 for wrong usage, 1 for everything else."""
+    try:
+        code = app(standalone_mode=False)
+    except _UsageError as error:
+        _fail(getattr(error, "format_message", error.__str__)(), 2)
+    except typer.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int) -> None:
+    sys.stderr.write(f"sojourn: {' '.join(text.split())}\n")
+    sys.exit(code)
+
+
+def _settings(command_line: dict[str, object] | None = None) -> "Settings":
+    from deploy.configuration import configure
+    from schemas.settings import SettingsError
+
+    try:
+        return configure(command_line)[0]
+    except SettingsError as error:
+        _fail(str(error), 2)
+        raise
+
+
+@app.command()
+def up(
+    data: Annotated[str | None, typer.Option(help="Folder for everything that is kept (sojourn-data).")] = None,
+    http: Annotated[str | None, typer.Option(help="HOST:PORT of the query API (127.0.0.1:8080).")] = None,
+    kafka: Annotated[str | None, typer.Option(help="HOST:PORT of the embedded broker (127.0.0.1:9092).")] = None,
+    clickhouse: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the embedded ClickHouse's HTTP (127.0.0.1:8123).")
+    ] = None,
+    clickhouse_native: Annotated[
+        str | None, typer.Option(help="HOST:PORT of its native protocol (the HTTP port + 877).")
+    ] = None,
+    ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Data in a temporary folder, removed at the end.")] = (
+        False
+    ),
+    kafka_bootstrap: Annotated[
+        str | None, typer.Option(help="Brokers that run already, HOST:PORT,…; no embedded broker is started.")
+    ] = None,
+    clickhouse_url: Annotated[
+        str | None, typer.Option(help="A ClickHouse that runs already, http://HOST:PORT; no embedded one is started.")
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Play a recording through it and show the sessions.")] = False,
+) -> None:
+    """Start, supervise and stop the whole pipeline."""
+    from deploy.addresses import AddressError
+    from deploy.errors import CannotStartError
+    from deploy.plan import Options
+    from deploy.up import run_up
+    from schemas.settings import SettingsError
+
+    if ephemeral and data is not None:
+        _fail("--ephemeral keeps nothing, --data says where to keep it: only one of them was expected", 2)
+    options = Options(
+        data=data,
+        http=http,
+        kafka=kafka,
+        clickhouse=clickhouse,
+        clickhouse_native=clickhouse_native,
+        kafka_bootstrap=kafka_bootstrap,
+        clickhouse_url=clickhouse_url,
+    )
+    try:
+        raise typer.Exit(run_up(options, ephemeral, demo))
+    except (AddressError, SettingsError) as error:
+        _fail(str(error), 2)
+    except CannotStartError as error:
+        _fail(str(error), 1)
+
+
+@app.command()
+def process() -> None:
+    """Run the worker alone: Faust agents that make sessions."""
+    settings = _settings()
+    from stream_processors.app import run_worker
+
+    raise typer.Exit(run_worker(settings))
+
+
+@app.command()
+def sink() -> None:
+    """Run the sink alone: Kafka into ClickHouse, exactly once."""
+    settings = _settings()
+    from stream_processors.sink import run_sink
+
+    raise typer.Exit(run_sink(settings))
+
+
+@app.command()
+def serve() -> None:
+    """Run the query API alone."""
+    settings = _settings()
+    from query_api.main import run_server
+
+    raise typer.Exit(run_server(settings))
+
+
+@app.command()
+def produce(
+    format_name: Annotated[str, typer.Argument(metavar="FORMAT", help="sojourn, cowrie, …; a wrong one lists all.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, patterns, or - for standard input.")],
+    kafka: Annotated[str | None, typer.Option(help="Brokers, HOST:PORT,… (setting kafka.bootstrap).")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is appended, until Ctrl-C.")] = False,
+    rate: Annotated[float, typer.Option(min=0, help="Lines a second at most; 0 is no limit.")] = 0.0,
+) -> None:
+    """Publish files of sensor records to Kafka."""
+    settings = _settings({"kafka.bootstrap": kafka})
+    from producers.produce_screen import run_produce
+
+    try:
+        raise typer.Exit(run_produce(settings, format_name, files, follow_files=follow, rate=rate))
+    except ValueError as error:
+        _fail(str(error), 2)
+
+
+@schema_app.command("apply")
+def schema_apply() -> None:
+    """Create topics and tables where they are missing; can be run again."""
+    import asyncio
+
+    from aiokafka.errors import KafkaError
+
+    from deploy.schema import SchemaError, apply_tables
+    from producers.kafka.epochs import TopicsError, apply_topics
+
+    settings = _settings()
+    try:
+        topics = asyncio.run(apply_topics(settings.kafka))
+        tables = apply_tables(settings)
+    except KafkaError as error:
+        _fail(f"Kafka at {settings.kafka.bootstrap}: {error}", 1)
+    except (SchemaError, TopicsError) as error:
+        _fail(str(error), 1)
+    else:
+        typer.echo(f"topics created: {', '.join(topics.created) or 'none, all are there'}")
+        typer.echo(f"migrations applied: {', '.join(m.name for m in tables) or 'none, all were applied before'}")
+
+
+@app.command()
+def settings(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Print every setting: name, value, origin, help."""
+    from deploy.configuration import configure
+    from deploy.settings_print import settings_as_json, settings_as_table
+    from schemas.settings import SettingsError
+
+    try:
+        _, listed = configure()
+    except SettingsError as error:
+        _fail(str(error), 2)
+        raise
+    if as_json:
+        typer.echo(settings_as_json(listed))
+    else:
+        settings_as_table(listed)
+
+
+@docs_app.command("schema")
+def docs_schema(
+    folder: Annotated[str, typer.Option(help="Where the files go.")] = "docs/schemas",
+) -> None:
+    """Write the JSON Schema of the records."""
+    from pathlib import Path
+
+    from deploy.json_schemas import write_schemas
+
+    for path in write_schemas(Path(folder)):
+        typer.echo(path)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as version_of
+
+    typer.echo(f"sojourn {version_of('sojourn')}")

@@ -1,0 +1,61 @@
+"""How a child begins and ends, seen from an event loop."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from deploy.child import Child, ending
+from deploy.errors import CannotStartError
+from deploy.report import Report
+
+#: Seconds a server has for its first answer.
+START_SECONDS = 60.0
+_POLL = 0.03
+
+
+def start(child: Child) -> None:
+    """Starts it here in the main thread, to whose life it is tethered. Raises CannotStartError."""
+    try:
+        child.start()
+    except OSError as error:
+        raise CannotStartError(f"{child.name} cannot be started: {error}") from error
+
+
+async def ended(child: Child) -> None:
+    """Returns when the process has ended."""
+    while child.running:  # noqa: ASYNC110 - the kernel sets no asyncio.Event, and a thread per child is worse
+        await asyncio.sleep(_POLL)
+
+
+async def first_answer(child: Child, answers: Callable[[], bool]) -> bool:
+    """Waits for it; False when the process ended before, or was ended because no answer came."""
+    deadline = time.monotonic() + START_SECONDS
+    while child.running:
+        if await asyncio.to_thread(answers):
+            return True
+        if time.monotonic() > deadline:
+            await end(child, 2.0)
+            return False
+        await asyncio.sleep(_POLL)
+    return False
+
+
+async def end(child: Child, seconds: float, at_once: asyncio.Event | None = None) -> bool:
+    """SIGTERM, and SIGKILL after ``seconds`` or when ``at_once`` is set. True when it ended by itself."""
+    child.terminate()
+    deadline = time.monotonic() + seconds
+    while child.running:
+        if time.monotonic() > deadline or (at_once is not None and at_once.is_set()):
+            child.kill()
+            await ended(child)
+            return False
+        await asyncio.sleep(_POLL)
+    return True
+
+
+def report_end(report: Report, child: Child, wait: float) -> None:
+    """One line about an end that nobody asked for: how it ended, its last words, when it starts again."""
+    code = child.exit_code()
+    words = [ending(code) if code is not None else "still running", f"again in {wait:g} s", f"log {child.log}"]
+    last = child.last_line()[:200]
+    report.component(child.name, "ended", "; ".join([*words, last] if last else words))

@@ -1,0 +1,167 @@
+"""Starts, watches, restarts and drains the processes of ``sojourn up``.
+
+One task per component keeps it running. The processes of the pipeline run only while the topics exist: no client may
+live through a broker's death (hard-questions: epochs), so when the broker ends they end first, and start again after
+the topics of the new broker were made.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+from deploy.backoff import Backoff
+from deploy.child import Child
+from deploy.errors import CannotStartError
+from deploy.lifetimes import START_SECONDS, end, ended, report_end, start
+from deploy.plan import Plan
+from deploy.readiness import Readiness, ask_readiness
+from deploy.report import Report
+from deploy.servers import Gates, keep_clickhouse, keep_kafka
+
+#: Seconds for the drain of each, in this order; with the servers' it stays under the 15 s that are promised.
+_DRAIN_SECONDS = {"api": 2.0, "worker": 4.0, "sink": 4.0}
+_SERVERS_SECONDS = 3.5
+#: Worker and sink whose broker is gone can still store what they hold.
+_DISMISS_SECONDS = 5.0
+
+
+class Supervisor:
+    """``run`` returns the exit code. ``after_ready`` runs once, when everything is ready for the first time."""
+
+    def __init__(
+        self, plan: Plan, report: Report, after_ready: Callable[[], Coroutine[Any, Any, None]] | None = None
+    ) -> None:
+        self._plan = plan
+        self._report = report
+        self._after_ready = after_ready
+        self._gates = Gates(asyncio.Event(), asyncio.Event())
+        self._stop = asyncio.Event()
+        self._at_once = asyncio.Event()
+        #: Ended by us, because the broker is gone: no fault of theirs.
+        self._dismissed: set[Child] = set()
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._asked_to_stop)
+        serving = asyncio.create_task(self._serve())
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():
+                self._complain(serving)
+            else:
+                self._report.say("stopping: draining, at most 15 s; Ctrl-C again ends at once")
+            code = int(serving.done())
+        finally:
+            serving.cancel()
+            stopping.cancel()
+            await asyncio.gather(serving, stopping, return_exceptions=True)
+            clean = await self._drain()
+            for child in self._children():
+                child.kill()
+        return code or int(not clean)
+
+    def _asked_to_stop(self) -> None:
+        if self._stop.is_set():
+            self._at_once.set()
+        self._stop.set()
+
+    def _complain(self, serving: "asyncio.Task[None]") -> None:
+        """Prints the sentence of an expected failure; everything else is a bug and is raised with its trace."""
+        try:
+            serving.result()
+        except* CannotStartError as group:
+            for error in _leaves(group):
+                self._report.say(f"sojourn: {error}")
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(keep_kafka(self._plan, self._gates, self._report, self._dismiss_pipeline))
+            tasks.create_task(keep_clickhouse(self._plan, self._gates, self._report))
+            for child in self._plan.pipeline:
+                tasks.create_task(self._keep(child))
+            tasks.create_task(self._watch_readiness())
+
+    async def _keep(self, child: Child) -> None:
+        """One process of the pipeline, again and again."""
+        backoff = Backoff()
+        while True:
+            await self._gates.both()
+            started = time.monotonic()
+            start(child)
+            await ended(child)
+            if child in self._dismissed:
+                self._dismissed.discard(child)
+                self._report.component(child.name, "stopped", "waits for the broker")
+                continue
+            wait = backoff.after(time.monotonic() - started)
+            report_end(self._report, child, wait)
+            await asyncio.sleep(wait)
+
+    async def _dismiss_pipeline(self) -> None:
+        running = [child for child in self._plan.pipeline if child.running]
+        self._dismissed.update(running)
+        await asyncio.gather(*(end(child, _DISMISS_SECONDS) for child in running))
+
+    async def _watch_readiness(self) -> None:
+        """Reports each process when it becomes ready, and the whole the first time it is."""
+        told: set[str] = set()
+        began = time.monotonic()
+        was_ready = warned = False
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                now = Readiness(False, {})
+                if self._plan.api.running:
+                    now = await asyncio.to_thread(ask_readiness, self._plan.http)
+                self._tell(now, told)
+                if now.ready and not was_ready:
+                    was_ready = True
+                    self._report.say(f"ready: {self._plan.url}")
+                    if self._after_ready is not None:
+                        tasks.create_task(self._after_ready())
+                if not was_ready and not warned and time.monotonic() - began > START_SECONDS:
+                    warned = True
+                    missing = "; ".join(f"{name}: {text}" for name, text in now.checks.items() if text != "ok")
+                    self._report.say(f"not ready after {START_SECONDS:.0f} s: {missing or 'the API does not answer'}")
+                await asyncio.sleep(1.0 if was_ready else 0.05)
+
+    def _tell(self, now: Readiness, told: set[str]) -> None:
+        """One line when a process became ready; again after it ended and came back."""
+        for child in self._plan.pipeline:
+            answer = now.checks.get(child.name) if child is not self._plan.api else ("ok" if now.checks else None)
+            if not child.running:
+                told.discard(child.name)
+            elif answer == "ok" and child.name not in told:
+                told.add(child.name)
+                self._report.component(child.name, "ready", self._plan.url if child is self._plan.api else "")
+
+    def _children(self) -> list[Child]:
+        servers = [self._plan.clickhouse.child if self._plan.clickhouse else None, self._plan.broker]
+        return [*self._plan.pipeline, *(child for child in servers if child)]
+
+    async def _drain(self) -> bool:
+        """api, worker, sink, then the servers. True when each ended by itself."""
+        clean = True
+        for child in self._plan.pipeline:
+            if child.running:
+                clean &= await self._drained(child, _DRAIN_SECONDS[child.name])
+        servers = [child for child in self._children() if child not in self._plan.pipeline and child.running]
+        # Everything acknowledged is stored by now, so a kill of these loses nothing.
+        await asyncio.gather(*(self._drained(child, _SERVERS_SECONDS) for child in servers))
+        return clean
+
+    async def _drained(self, child: Child, seconds: float) -> bool:
+        in_time = await end(child, seconds, self._at_once)
+        self._report.component(child.name, "stopped", "" if in_time else "killed: it did not end in time")
+        return in_time
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
