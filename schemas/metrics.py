@@ -39,4 +39,6 @@ class Counters:
         self.values: dict[str, int] = {}
 
     def add(self, name: Counter, amount: int = 1) -> None:
-        self.values[name] = self.values.get(name, 0) + amount
+        """Count ``amount`` more; nothing is noted for 0."""
+        if amount:
+            self.values[name] = self.values.get(name, 0) + amount

@@ -1,223 +1,118 @@
 """Sessions of keys without an id: devices (MAC) and connections known only by their addresses.
 
 What belongs together follows from event times alone, so a key keeps its recent records as marks on a time line and
-pairs the whole line anew when a record arrives. A mark leaves the line once grace is over. Source: session-semantics,
-"Device pairing" and the rules for supersede and orphan.
+pairs the whole line anew when a record arrives. A mark leaves the line once grace is over.
 """
 
 from bisect import bisect_left, bisect_right
-from itertools import groupby
-from uuid import UUID, uuid5
 
 import msgspec
 
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, EndReason, Session, State
-from stream_processors.endings import EVIDENCE, GUESSES, close, reopen
+from schemas.times import SECOND
+from stream_processors.endings import EVIDENCE, GUESSES
+from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
-from stream_processors.merging import identify
 from stream_processors.revisions import next_revision
+from stream_processors.timeline import Line, Mark, opened_id
+from stream_processors.timers import Wheels
+from stream_processors.watermarks import SensorWatermarks
 
-#: Label of the end that no event was seen for (NetAlertX facts 2.1).
-MISSING = "<missing event>"
+__all__ = ["PairedSessions", "opened_id"]
 
-_NAMESPACE = UUID("5c1a1f0e-7d2b-5d0a-9f53-0b6e4c0d7a11")
 _MAX_MARKS = 4096
 
 
-def opened_id(key: bytes, time: int) -> str:
-    """Id of the session of ``key`` that began at ``time``: the same after every replay."""
-    return str(uuid5(_NAMESPACE, f"{key.decode()}@{time}"))
+class PairedSessions:
+    """State of one partition for keys without an id."""
 
-
-def _orphan_id(key: bytes, time: int) -> str:
-    return str(uuid5(_NAMESPACE, f"{key.decode()}@end@{time}"))
-
-
-class _Mark:
-    """One record on the time line of its key, or a settled session that the line goes on from."""
-
-    __slots__ = ("base", "broker_time", "offset", "record", "time", "weight")
-
-    def __init__(
-        self, time: int, record: Connection | None, base: Session | None, broker_time: int, offset: int
-    ) -> None:
-        self.time = time
-        self.record = record
-        self.base = base
-        self.broker_time = broker_time
-        self.offset = offset
-        #: Stored events this mark stands for.
-        self.weight = 0
-
-    @property
-    def opens(self) -> bool:
-        return self.base is not None or (self.record is not None and self.record.action is Action.CONNECT)
-
-    @property
-    def closes(self) -> bool:
-        return self.record is not None and self.record.action is Action.DISCONNECT
-
-
-class _Line:
-    """Pairs the marks of one key, in order of event time."""
-
-    def __init__(self, key: bytes, device: bool, limits: Limits, boot: int, watermark: int) -> None:
-        self.key = key
-        self.device = device
+    def __init__(self, limits: Limits, counters: Counters, held: HeldOffsets, watermarks: SensorWatermarks) -> None:
         self.limits = limits
-        self.boot = boot
-        self.watermark = watermark
-        self.sessions: list[Session] = []
-        self.current: Session | None = None
-        #: Marks that nothing pairs with yet and whose grace is not over.
-        self.waiting: list[_Mark] = []
+        self.counters = counters
+        self.now = 0
+        self._held = held
+        self._watermarks = watermarks
+        self._histories: dict[bytes, KeyHistory] = {}
+        self._versions: dict[tuple[str, str], Session] = {}
+        self._wheels = Wheels()
+        self._boots: dict[str, int] = {}
 
-    def run(self, marks: list[_Mark]) -> None:
-        for time, group in groupby(marks, key=lambda mark: mark.time):
-            openers: list[_Mark] = []
-            closers: list[_Mark] = []
-            others: list[_Mark] = []
-            for mark in group:
-                (openers if mark.opens else closers if mark.closes else others).append(mark)
-            current = self.current
-            if closers and current is not None and (current.started_at is None or current.started_at < time):
-                self._end(current, closers.pop(0))
-            for mark in openers:
-                self._open(mark)
-            for mark in closers:
-                if self.current is not None and not self.device:
-                    # Connect and disconnect at one time: a session of no length. A device's pair strictly later.
-                    self._end(self.current, mark)
-                else:
-                    self._orphan(mark)
-            for mark in others:
-                self._touch(mark)
-        if self.current is not None:
-            self._judge_open(self.current)
+    def __len__(self) -> int:
+        return len(self._histories)
 
-    def idle_of(self, session: Session) -> int:
-        return self.limits.idle_device if self.device else self.limits.idle_of(session.protocol)
+    def restore(self, key: bytes, stored: list[Session]) -> None:
+        """Take back the sessions of one key from a store."""
+        history = self._histories[key] = KeyHistory(key)
+        history.restore(stored)
+        self._schedule(key, history)
 
-    def _open(self, mark: _Mark) -> None:
-        current = self.current
-        if current is not None:
-            self._supersede(current, mark.time)
-        session = self._begun(mark)
-        self.sessions.append(session)
-        self.current = session if session.state is State.OPEN or session.end_reason in GUESSES else None
-        if self.current is not None and session.end_reason in GUESSES:
-            reopen(session)
+    def apply(self, key: bytes, record: Connection, broker_time: int, offset: int) -> None:
+        """Put one record on the line of its key, and pair that line anew."""
+        history = self._histories.get(key)
+        if history is None:
+            history = self._histories[key] = KeyHistory(key)
+        if not history.add(record, broker_time, offset):
+            self.counters.add("connections_repeated_total")
+            return
+        self.counters.add("connections_applied_total")
+        self._pair(key, history, record.time, self._watermarks.of(history.sensor))
 
-    def _begun(self, mark: _Mark) -> Session:
-        if mark.base is not None:
-            base = msgspec.structs.replace(mark.base, attributes=dict(mark.base.attributes))
-            base.event_count += mark.weight
-            return base
-        assert mark.record is not None
-        record = mark.record
-        session = Session(
-            session_id=opened_id(self.key, mark.time),
-            sensor=record.sensor,
-            key=self.key.decode(),
-            started_at=mark.time,
-            last_activity_at=mark.time,
-            connect_kind=record.kind,
-            opened_by=record.record_id,
-            created_at=mark.broker_time,
-        )
-        self._apply(session, mark)
-        return session
+    def take_changes(self) -> list[Session]:
+        """Latest version of every session that changed."""
+        changes = list(self._versions.values())
+        self._versions.clear()
+        return changes
 
-    def _supersede(self, session: Session, time: int) -> None:
-        """A later opening while this one is open. By event time it may have ended before that, for another reason."""
-        idle = self.idle_of(session)
-        if idle and time - session.last_activity_at > idle:
-            close(session, EndReason.IDLE_TIMEOUT, session.last_activity_at)
-        elif session.last_activity_at < self.boot <= time:
-            close(session, EndReason.SENSOR_RESTART, session.last_activity_at)
+    def expire(self, sensor: str, watermark: int) -> None:
+        """Do what is due for the keys of ``sensor`` at ``watermark`` (microseconds UTC)."""
+        for key in self._wheels.due(sensor, watermark):
+            history = self._histories.get(key)
+            if history is not None:
+                self._pair(key, history, watermark, watermark)
+
+    def sensor_started(self, sensor: str, time: int) -> None:
+        """Whatever this sensor had open before ``time`` has ended, whether it said so or not."""
+        self._boots[sensor] = max(time, self._boots.get(sensor, 0))
+        for key, history in list(self._histories.items()):
+            if history.sensor == sensor:
+                self._pair(key, history, time, self._watermarks.of(sensor))
+
+    def _pair(self, key: bytes, history: "KeyHistory", time: int, watermark: int) -> None:
+        boot = self._boots.get(history.sensor, 0)
+        for session in history.versions(self.limits, boot, watermark, time, self.counters):
+            self._versions[session.sensor, session.session_id] = session
+        self._held.release(key)
+        if history.held is not None:
+            self._held.hold(key, history.held)
+        history.settle(watermark, self.now, self.limits)
+        if history.is_empty():
+            self._wheels.cancel(key)
+            del self._histories[key]
         else:
-            close(session, EndReason.SUPERSEDED, session.last_activity_at)
-        if self.device:
-            session.disconnect_kind = MISSING
-        self.current = None
+            self._schedule(key, history, watermark)
 
-    def _end(self, session: Session, mark: _Mark) -> None:
-        assert mark.record is not None
-        self._apply(session, mark)
-        session.disconnect_kind = mark.record.kind
-        session.closed_by = mark.record.record_id
-        session.last_activity_at = max(session.last_activity_at, mark.time)
-        close(session, EndReason.DISCONNECT, mark.time)
-        self.current = None
-
-    def _orphan(self, mark: _Mark) -> None:
-        if self.watermark < mark.time + self.limits.grace:
-            self.waiting.append(mark)
-            return
-        assert mark.record is not None
-        session = Session(
-            session_id=_orphan_id(self.key, mark.time),
-            sensor=mark.record.sensor,
-            key=self.key.decode(),
-            last_activity_at=mark.time,
-            connect_kind=MISSING if self.device else "",
-            disconnect_kind=mark.record.kind,
-            closed_by=mark.record.record_id,
-            created_at=mark.broker_time,
-        )
-        self._apply(session, mark)
-        close(session, EndReason.ORPHAN, mark.time)
-        self.sessions.append(session)
-
-    def _touch(self, mark: _Mark) -> None:
-        """Activity and late facts belong to the session that is open then, else to the one that ended last."""
-        assert mark.record is not None
-        session = self.current or (self.sessions[-1] if self.sessions else None)
-        if session is None:
-            if mark.record.opens:
-                session = self.current = self._begun(mark)
-                session.connect_kind = ""
-                self.sessions.append(session)
-            else:
-                self.waiting.append(mark)
-            return
-        self._apply(session, mark)
-        if session is self.current and mark.record.action is Action.ACTIVITY:
-            session.last_activity_at = max(session.last_activity_at, mark.record.last_time or mark.time)
-
-    def _apply(self, session: Session, mark: _Mark) -> None:
-        assert mark.record is not None
-        identify(session, mark.record)
-        session.event_count += mark.weight
-        session.version += 1
-        session.modified_at = max(session.modified_at, mark.broker_time)
-
-    def _judge_open(self, session: Session) -> None:
-        """Close what the line leaves open, when the sensor's event time or its restart says so."""
-        idle, longest = self.idle_of(session), 0 if self.device else self.limits.max_duration
-        start = session.started_at
-        if session.last_activity_at < self.boot:
-            close(session, EndReason.SENSOR_RESTART, session.last_activity_at)
-        elif idle and self.watermark >= session.last_activity_at + idle + self.limits.grace:
-            close(session, EndReason.IDLE_TIMEOUT, session.last_activity_at)
-        elif longest and start is not None and self.watermark >= start + longest + self.limits.grace:
-            close(session, EndReason.MAX_DURATION, session.last_activity_at)
+    def _schedule(self, key: bytes, history: "KeyHistory", watermark: int = 0) -> None:
+        deadline = history.deadline(self.limits)
+        if deadline is None:
+            self._wheels.cancel(key)
+        else:
+            # What is due already waits for processing time: look again a little later.
+            self._wheels.set(history.sensor, key, max(deadline, watermark + SECOND))
 
 
 class KeyHistory:
     """Everything in memory about one key without an id."""
 
-    __slots__ = ("_cursor", "_device", "_interim", "_marks", "_published", "bucket", "held", "key", "sensor")
+    __slots__ = ("_cursor", "_device", "_interim", "_marks", "_published", "held", "key", "sensor")
 
     def __init__(self, key: bytes) -> None:
         self.key = key
         self.sensor = ""
-        self.bucket = -1
         #: Offset of the oldest record that still waits for its partner.
         self.held: int | None = None
         self._device = len(msgspec.json.decode(key, type=list[str])) == 1
-        self._marks: list[_Mark] = []
+        self._marks: list[Mark] = []
         self._published: dict[str, Session] = {}
         self._cursor: dict[str, int] = {}
         self._interim = 0
@@ -230,7 +125,7 @@ class KeyHistory:
                 self._cursor[source] = max(position, self._cursor.get(source, -1))
             if session.started_at is not None:
                 self._published[session.session_id] = session
-                self._marks.append(_Mark(session.started_at, None, session, session.created_at, -1))
+                self._marks.append(Mark(session.started_at, None, session, session.created_at, -1))
 
     def is_empty(self) -> bool:
         return not self._marks
@@ -258,7 +153,7 @@ class KeyHistory:
             twin.weight += weight
             twin.broker_time = max(twin.broker_time, broker_time)
             return True
-        mark = _Mark(time, record, None, broker_time, offset)
+        mark = Mark(time, record, None, broker_time, offset)
         mark.weight = weight
         self._marks.insert(bisect_right(self._marks, time, key=lambda one: one.time), mark)
         return True
@@ -313,7 +208,7 @@ class KeyHistory:
         for session_id in [known.session_id for known in self._published.values() if known.removed]:
             del self._published[session_id]
         if last is not None and last.started_at is not None and self._keeps(last, limits, watermark):
-            rest.insert(0, _Mark(last.started_at, None, last, last.created_at, -1))
+            rest.insert(0, Mark(last.started_at, None, last, last.created_at, -1))
         self._marks = rest
 
     def deadline(self, limits: Limits) -> int | None:
@@ -339,8 +234,8 @@ class KeyHistory:
         idle = limits.idle_of(session.protocol)
         return session.end_reason in GUESSES and watermark < session.last_activity_at + 2 * idle + limits.grace
 
-    def _paired(self, marks: list[_Mark], limits: Limits, boot: int, watermark: int) -> _Line:
-        line = _Line(self.key, self._device, limits, boot, watermark)
+    def _paired(self, marks: list[Mark], limits: Limits, boot: int, watermark: int) -> Line:
+        line = Line(self.key, self._device, limits, boot, watermark)
         line.run(marks)
         return line
 
@@ -362,7 +257,7 @@ class KeyHistory:
         session.version = version
         return same
 
-    def _interim_version(self, line: _Line, limits: Limits, watermark: int, changed: list[Session]) -> list[Session]:
+    def _interim_version(self, line: Line, limits: Limits, watermark: int, changed: list[Session]) -> list[Session]:
         session = line.current
         if session is None or self._device or not limits.interim or session.state is not State.OPEN:
             self._interim = 0
@@ -385,7 +280,7 @@ def _naming(record: Connection) -> tuple[bool, str]:
     return record.kind.lower() not in ("new device", "device.new"), record.record_id
 
 
-def _cause(session: Session, line: _Line, time: int) -> int:
+def _cause(session: Session, line: Line, time: int) -> int:
     """Event time of a version: its record's, or the deadline of the timer that closed it."""
     if session.end_reason is EndReason.IDLE_TIMEOUT:
         return session.last_activity_at + line.idle_of(session)

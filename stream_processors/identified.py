@@ -1,0 +1,365 @@
+"""Sessions with the sensor's own id: it names one session for ever, so every record merges into that one session.
+
+Merging does not depend on the order of arrival. Source: session-semantics; hard-questions, "One sensor id, several
+sessions?" and "How long closed keys are kept".
+"""
+
+from collections import deque
+from heapq import nsmallest
+
+from schemas.metrics import Counters
+from schemas.records import Action, Connection, DurationQuality, EndReason, Session, State
+from schemas.times import SECOND
+from stream_processors.endings import EVIDENCE, GUESSES, close, reopen
+from stream_processors.held import HeldOffsets
+from stream_processors.limits import Limits
+from stream_processors.merging import count, fill_rare, identify
+from stream_processors.revisions import next_revision
+from stream_processors.timers import Wheels
+
+_OPEN_RANK = 1 << 56
+_NEVER = 1 << 62
+
+
+class IdentifiedSessions:
+    """State of one partition for keys that are (sensor, session id)."""
+
+    def __init__(self, limits: Limits, counters: Counters, held: HeldOffsets) -> None:
+        self.limits = limits
+        self.counters = counters
+        self.now = 0
+        self.opened = 0
+        # Counted here and handed on once a batch.
+        self._applied = self._opened_total = self._closed_total = 0
+        self._held = held
+        self._sessions: dict[bytes, Session] = {}
+        self._changed: dict[bytes, Session] = {}
+        self._wheels = Wheels()
+        self._boots: dict[str, int] = {}
+        #: Event time of the next interim version, once the first has been due.
+        self._interim: dict[bytes, int] = {}
+        #: Processing time of a guessed close.
+        self._guessed_at: dict[bytes, int] = {}
+        #: Closed sessions that wait for late records, oldest first.
+        self._kept: deque[bytes] = deque()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def restore(self, key: bytes, session: Session) -> None:
+        """Take back a session from a store."""
+        self._sessions[key] = session
+        if session.state is State.OPEN:
+            self.opened += 1
+        else:
+            self._guessed_at[key] = session.modified_at
+            self._keep(key)
+        self._schedule(key, session)
+
+    def apply(self, key: bytes, record: Connection, broker_time: int, offset: int) -> bool:
+        """Merge one record; false when it had been applied before."""
+        session = self._sessions.get(key)
+        action = record.action
+        if session is None:
+            if action is Action.CONNECT:
+                self._open(key, record, broker_time)
+                return True
+            session = self._await(key, record, broker_time, offset)
+        elif not count(session, record):
+            self.counters.add("connections_repeated_total")
+            return False
+        else:
+            if record.user or record.attributes or not session.client_ip:
+                identify(session, record)
+            if broker_time > session.modified_at:
+                session.modified_at = broker_time
+        self._applied += 1
+        if action is Action.DISCONNECT:
+            self._disconnect(key, session, record)
+        elif action is Action.CONNECT:
+            self._connect(key, session, record, broker_time)
+        elif action is Action.REMOVE:
+            session.removed = True
+        else:
+            self._sign_of_life(key, session, record)
+        session.version += 1
+        session.revision = next_revision(session, record.time)
+        if not self._held.holds(key):
+            self._changed[key] = session
+        return True
+
+    def complete(self, key: bytes, record: Connection, broker_time: int) -> None:
+        """Start and end in one record, counted as one event."""
+        ended_at, kind = record.ended if record.ended is not None else record.time, record.disconnect_kind
+        record.action = Action.CONNECT
+        record.time = record.started if record.started is not None else record.time
+        if self.apply(key, record, broker_time, 0):
+            record.time, record.kind = ended_at, kind
+            session = self._sessions[key]
+            self._disconnect(key, session, record)
+            session.end_reason = EndReason.COMPLETE
+            session.revision = next_revision(session, ended_at, 0)
+
+    def take_changes(self) -> list[Session]:
+        """Latest version of every session that changed; sets the timers of those that stay open."""
+        changes = list(self._changed.values())
+        for key, session in self._changed.items():
+            # Timers only for what outlives its batch: most short sessions never need one.
+            if session.end_reason not in EVIDENCE:
+                self._schedule(key, session)
+        self._changed.clear()
+        self.counters.add("connections_applied_total", self._applied)
+        self.counters.add("sessions_opened_total", self._opened_total)
+        self.counters.add("sessions_closed_total", self._closed_total)
+        self._applied = self._opened_total = self._closed_total = 0
+        return changes
+
+    def _open(self, key: bytes, record: Connection, broker_time: int) -> None:
+        """The common case, in one step: nothing known of this session, and it begins."""
+        time = record.time
+        positions = record.positions
+        # Assigning costs half of what as many keyword arguments cost; this is the hottest line of the worker.
+        session = Session(session_id=record.session_id, sensor=record.sensor, key=key.decode())
+        session.started_at = session.last_activity_at = time
+        session.created_at = session.modified_at = broker_time
+        session.protocol = record.protocol
+        session.client_ip = record.client_ip
+        session.client_port = record.client_port
+        session.server_ip = record.server_ip
+        session.server_port = record.server_port
+        session.token = record.token
+        session.opened_by = record.record_id
+        session.connect_kind = record.kind
+        session.version = 1
+        session.revision = _OPEN_RANK | time
+        session.event_count = len(positions) or 1
+        if positions:
+            session.positions = {record.source: positions[-1]}
+        fill_rare(session, record)
+        if record.user or record.attributes:
+            identify(session, record)
+        self._sessions[key] = self._changed[key] = session
+        self._applied += 1
+        self._began(session)
+        if self._boots:
+            self._judge_restart(key, session)
+
+    def _began(self, session: Session) -> None:
+        self.opened += 1
+        self._opened_total += 1
+        if self.opened > self.limits.max_open:
+            self._evict()
+
+    def _await(self, key: bytes, record: Connection, broker_time: int, offset: int) -> Session:
+        """Something about a session that nothing has opened yet: wait for its opening, unpublished, for grace."""
+        session = Session(
+            session_id=record.session_id,
+            sensor=record.sensor,
+            key=key.decode(),
+            last_activity_at=record.time,
+            created_at=broker_time,
+            modified_at=broker_time,
+        )
+        identify(session, record)
+        count(session, record)
+        self._sessions[key] = session
+        if record.action is Action.ACTIVITY and record.opens:
+            session.started_at = record.time if record.first_time is None else record.first_time
+            session.opened_by = record.record_id
+            self._began(session)
+        else:
+            self._held.hold(key, offset)
+            self._wheels.set(session.sensor, key, record.time + self.limits.grace)
+        return session
+
+    def _connect(self, key: bytes, session: Session, record: Connection, broker_time: int) -> None:
+        if session.started_at is None:
+            ended_at = session.ended_at
+            was_public = not self._held.release(key)
+            reopen(session)
+            session.started_at = record.time
+            session.opened_by = record.record_id
+            session.connect_kind = record.kind
+            session.created_at = broker_time
+            self._began(session)
+            if ended_at is not None:
+                # Its disconnect came first.
+                if was_public:
+                    self.counters.add("session_corrected_total")
+                self._close(key, session, EndReason.DISCONNECT, ended_at)
+            else:
+                self._judge_restart(key, session)
+        elif record.time < session.started_at:
+            # Two openings under one id: the earliest start stands.
+            session.started_at = record.time
+            session.opened_by = record.record_id
+            session.connect_kind = record.kind or session.connect_kind
+            if session.ended_at is not None:
+                close(session, session.end_reason, session.ended_at)
+        else:
+            self.counters.add("connections_repeated_total")
+        self._sign_of_life(key, session, record)
+
+    def _disconnect(self, key: bytes, session: Session, record: Connection) -> None:
+        time = record.time
+        if time > session.last_activity_at:
+            session.last_activity_at = time
+        if record.kind:
+            session.disconnect_kind = record.kind
+        reason = session.end_reason
+        start = session.started_at
+        if start is None:
+            # An orphan, unless its connect comes; of two disconnects the later counts.
+            if session.ended_at is None or time > session.ended_at:
+                session.closed_by = record.record_id
+                close(session, EndReason.ORPHAN, time)
+        elif reason in EVIDENCE:
+            self.counters.add("connections_repeated_total")
+            if session.ended_at is None or time > session.ended_at:
+                session.closed_by = record.record_id
+                close(session, reason, time)
+        else:
+            if reason is not EndReason.NONE:
+                self.counters.add("session_corrected_total")
+            session.closed_by = record.record_id
+            self._close(key, session, EndReason.DISCONNECT, time)
+
+    def _sign_of_life(self, key: bytes, session: Session, record: Connection) -> None:
+        """Activity, late facts, a repeated connect: renew, and take a guessed ending back."""
+        if record.action is not Action.ACTIVITY and record.action is not Action.CONNECT:
+            return
+        session.last_activity_at = max(session.last_activity_at, record.last_time or record.time)
+        if session.end_reason in GUESSES:
+            reopen(session)
+            self.opened += 1
+            self.counters.add("session_corrected_total")
+            self._judge_restart(key, session)
+
+    def _close(self, key: bytes, session: Session, reason: EndReason, ended_at: int) -> None:
+        if session.end_reason is EndReason.NONE:
+            self.opened -= 1
+            self._closed_total += 1
+        start = session.started_at
+        if start is not None and ended_at >= start and reason is EndReason.DISCONNECT:
+            session.state = State.CLOSED
+            session.end_reason = reason
+            session.ended_at = ended_at
+            session.duration = (ended_at - start) / SECOND
+            session.duration_quality = DurationQuality.EXACT
+        else:
+            close(session, reason, ended_at)
+        self._keep(key)
+
+    def _keep(self, key: bytes) -> None:
+        """Remember a closed session for late records, and forget the oldest beyond the limit."""
+        kept = self._kept
+        kept.append(key)
+        if len(kept) > self.limits.max_kept:
+            oldest = kept.popleft()
+            session = self._sessions.get(oldest)
+            if session is not None and session.state is State.CLOSED and not self._held.holds(oldest):
+                self._forget(oldest)
+
+    def _forget(self, key: bytes) -> None:
+        self._wheels.cancel(key)
+        self._interim.pop(key, None)
+        self._guessed_at.pop(key, None)
+        self._changed.pop(key, None)
+        del self._sessions[key]
+
+    def expire(self, sensor: str, watermark: int) -> None:
+        """Do what is due for the sessions of ``sensor`` at ``watermark`` (microseconds UTC)."""
+        for key in self._wheels.due(sensor, watermark):
+            session = self._sessions.get(key)
+            if session is None:
+                continue
+            if self._held.holds(key):
+                self._give_up_waiting(key, session)
+            elif session.state is State.OPEN:
+                self._expire_open(key, session, watermark)
+            elif session.end_reason not in EVIDENCE:
+                if self.now - self._guessed_at.get(key, 0) >= self.limits.keep:
+                    self._forget(key)
+                else:
+                    # Event time runs ahead of processing in an import: look again a little later.
+                    self._wheels.set(sensor, key, watermark + SECOND)
+
+    def _expire_open(self, key: bytes, session: Session, watermark: int) -> None:
+        limits = self.limits
+        idle, longest = self._limits_of(session)
+        start = session.started_at if session.started_at is not None else session.last_activity_at
+        idle_at = session.last_activity_at + idle
+        interim = self._interim.get(key, start + limits.interim)
+        if idle and watermark >= idle_at + limits.grace:
+            self._guess(key, session, EndReason.IDLE_TIMEOUT, idle_at)
+        elif longest and watermark >= start + longest + limits.grace:
+            self._guess(key, session, EndReason.MAX_DURATION, start + longest)
+        elif limits.interim and watermark >= interim:
+            session.revision = next_revision(session, interim, 0)
+            self._interim[key] = interim + (1 + (watermark - interim) // limits.interim) * limits.interim
+            self._changed[key] = session
+        self._schedule(key, session)
+
+    def _schedule(self, key: bytes, session: Session) -> None:
+        deadline = self._deadline(key, session)
+        if deadline < _NEVER:
+            self._wheels.set(session.sensor, key, deadline)
+
+    def _deadline(self, key: bytes, session: Session) -> int:
+        """Watermark at which something is due for this session."""
+        idle, longest = self._limits_of(session)
+        grace = self.limits.grace
+        if session.state is State.CLOSED:
+            return session.last_activity_at + 2 * idle + grace
+        start = session.started_at if session.started_at is not None else session.last_activity_at
+        deadline = self._interim.get(key, start + self.limits.interim) if self.limits.interim else _NEVER
+        if idle:
+            deadline = min(deadline, session.last_activity_at + idle + grace)
+        if longest:
+            deadline = min(deadline, start + longest + grace)
+        return deadline
+
+    def _limits_of(self, session: Session) -> tuple[int, int]:
+        """Idle limit and longest duration; devices have neither."""
+        if session.mac and not session.protocol:
+            return self.limits.idle_device, 0
+        return self.limits.idle_of(session.protocol), self.limits.max_duration
+
+    def _guess(self, key: bytes, session: Session, reason: EndReason, deadline: int) -> None:
+        self._guessed_at[key] = self.now
+        self._close(key, session, reason, session.last_activity_at)
+        session.revision = next_revision(session, deadline)
+        self._changed[key] = session
+
+    def _give_up_waiting(self, key: bytes, session: Session) -> None:
+        self._held.release(key)
+        if session.end_reason is not EndReason.ORPHAN:
+            # Activity or facts of a session that nobody opened: stored as events, they open nothing.
+            self._forget(key)
+            return
+        self._guessed_at[key] = self.now
+        self.counters.add("sessions_orphaned_total")
+        self._changed[key] = session
+        self._keep(key)
+
+    def _evict(self) -> None:
+        """More open sessions than the limit: close the longest idle ones, one in a hundred at once."""
+        surplus = max(1, self.limits.max_open // 100)
+        opened = (
+            (key, one) for key, one in self._sessions.items() if one.state is State.OPEN and not self._held.holds(key)
+        )
+        for key, session in nsmallest(surplus, opened, key=lambda item: item[1].last_activity_at):
+            self.counters.add("sessions_evicted_total")
+            self._guess(key, session, EndReason.EVICTED, session.last_activity_at)
+
+    def sensor_started(self, sensor: str, time: int) -> None:
+        """Whatever this sensor had open before ``time`` has ended, whether it said so or not."""
+        self._boots[sensor] = max(time, self._boots.get(sensor, 0))
+        for key, session in list(self._sessions.items()):
+            if session.sensor == sensor and not self._held.holds(key):
+                self._judge_restart(key, session)
+
+    def _judge_restart(self, key: bytes, session: Session) -> None:
+        boot = self._boots.get(session.sensor, 0)
+        if session.state is State.OPEN and session.last_activity_at < boot:
+            self._guess(key, session, EndReason.SENSOR_RESTART, boot)

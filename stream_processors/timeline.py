@@ -1,0 +1,199 @@
+"""The time line of one key without an id: which records make which sessions, by event time alone.
+
+Source: session-semantics, "Device pairing" and the rules for supersede and orphan.
+"""
+
+from itertools import groupby
+from uuid import UUID, uuid5
+
+import msgspec
+
+from schemas.records import Action, Connection, EndReason, Session, State
+from stream_processors.endings import GUESSES, close, reopen
+from stream_processors.limits import Limits
+from stream_processors.merging import identify
+
+#: Label of the end that no event was seen for (NetAlertX facts 2.1).
+MISSING = "<missing event>"
+
+_NAMESPACE = UUID("5c1a1f0e-7d2b-5d0a-9f53-0b6e4c0d7a11")
+
+
+def opened_id(key: bytes, time: int) -> str:
+    """Id of the session of ``key`` that began at ``time``: the same after every replay."""
+    return str(uuid5(_NAMESPACE, f"{key.decode()}@{time}"))
+
+
+def _orphan_id(key: bytes, time: int) -> str:
+    return str(uuid5(_NAMESPACE, f"{key.decode()}@end@{time}"))
+
+
+class Mark:
+    """One record on the time line of its key, or a settled session that the line goes on from."""
+
+    __slots__ = ("base", "broker_time", "offset", "record", "time", "weight")
+
+    def __init__(
+        self, time: int, record: Connection | None, base: Session | None, broker_time: int, offset: int
+    ) -> None:
+        self.time = time
+        self.record = record
+        self.base = base
+        self.broker_time = broker_time
+        self.offset = offset
+        #: Stored events this mark stands for.
+        self.weight = 0
+
+    @property
+    def opens(self) -> bool:
+        return self.base is not None or (self.record is not None and self.record.action is Action.CONNECT)
+
+    @property
+    def closes(self) -> bool:
+        return self.record is not None and self.record.action is Action.DISCONNECT
+
+
+class Line:
+    """Pairs the marks of one key, in order of event time."""
+
+    def __init__(self, key: bytes, device: bool, limits: Limits, boot: int, watermark: int) -> None:
+        self.key = key
+        self.device = device
+        self.limits = limits
+        self.boot = boot
+        self.watermark = watermark
+        self.sessions: list[Session] = []
+        self.current: Session | None = None
+        #: Marks that nothing pairs with yet and whose grace is not over.
+        self.waiting: list[Mark] = []
+
+    def run(self, marks: list[Mark]) -> None:
+        for time, group in groupby(marks, key=lambda mark: mark.time):
+            openers: list[Mark] = []
+            closers: list[Mark] = []
+            others: list[Mark] = []
+            for mark in group:
+                (openers if mark.opens else closers if mark.closes else others).append(mark)
+            current = self.current
+            if closers and current is not None and (current.started_at is None or current.started_at < time):
+                self._end(current, closers.pop(0))
+            for mark in openers:
+                self._open(mark)
+            for mark in closers:
+                if self.current is not None and not self.device:
+                    # Connect and disconnect at one time: a session of no length. A device's pair strictly later.
+                    self._end(self.current, mark)
+                else:
+                    self._orphan(mark)
+            for mark in others:
+                self._touch(mark)
+        if self.current is not None:
+            self._judge_open(self.current)
+
+    def idle_of(self, session: Session) -> int:
+        return self.limits.idle_device if self.device else self.limits.idle_of(session.protocol)
+
+    def _open(self, mark: Mark) -> None:
+        current = self.current
+        if current is not None:
+            self._supersede(current, mark.time)
+        session = self._begun(mark)
+        self.sessions.append(session)
+        self.current = session if session.state is State.OPEN or session.end_reason in GUESSES else None
+        if self.current is not None and session.end_reason in GUESSES:
+            reopen(session)
+
+    def _begun(self, mark: Mark) -> Session:
+        if mark.base is not None:
+            base = msgspec.structs.replace(mark.base, attributes=dict(mark.base.attributes))
+            base.event_count += mark.weight
+            return base
+        assert mark.record is not None
+        record = mark.record
+        session = Session(
+            session_id=opened_id(self.key, mark.time),
+            sensor=record.sensor,
+            key=self.key.decode(),
+            started_at=mark.time,
+            last_activity_at=mark.time,
+            connect_kind=record.kind,
+            opened_by=record.record_id,
+            created_at=mark.broker_time,
+        )
+        self._apply(session, mark)
+        return session
+
+    def _supersede(self, session: Session, time: int) -> None:
+        """A later opening while this one is open. By event time it may have ended before that, for another reason."""
+        idle = self.idle_of(session)
+        if idle and time - session.last_activity_at > idle:
+            close(session, EndReason.IDLE_TIMEOUT, session.last_activity_at)
+        elif session.last_activity_at < self.boot <= time:
+            close(session, EndReason.SENSOR_RESTART, session.last_activity_at)
+        else:
+            close(session, EndReason.SUPERSEDED, session.last_activity_at)
+        if self.device:
+            session.disconnect_kind = MISSING
+        self.current = None
+
+    def _end(self, session: Session, mark: Mark) -> None:
+        assert mark.record is not None
+        self._apply(session, mark)
+        session.disconnect_kind = mark.record.kind
+        session.closed_by = mark.record.record_id
+        session.last_activity_at = max(session.last_activity_at, mark.time)
+        close(session, EndReason.DISCONNECT, mark.time)
+        self.current = None
+
+    def _orphan(self, mark: Mark) -> None:
+        if self.watermark < mark.time + self.limits.grace:
+            self.waiting.append(mark)
+            return
+        assert mark.record is not None
+        session = Session(
+            session_id=_orphan_id(self.key, mark.time),
+            sensor=mark.record.sensor,
+            key=self.key.decode(),
+            last_activity_at=mark.time,
+            connect_kind=MISSING if self.device else "",
+            disconnect_kind=mark.record.kind,
+            closed_by=mark.record.record_id,
+            created_at=mark.broker_time,
+        )
+        self._apply(session, mark)
+        close(session, EndReason.ORPHAN, mark.time)
+        self.sessions.append(session)
+
+    def _touch(self, mark: Mark) -> None:
+        """Activity and late facts belong to the session that is open then, else to the one that ended last."""
+        assert mark.record is not None
+        session = self.current or (self.sessions[-1] if self.sessions else None)
+        if session is None:
+            if mark.record.opens:
+                session = self.current = self._begun(mark)
+                session.connect_kind = ""
+                self.sessions.append(session)
+            else:
+                self.waiting.append(mark)
+            return
+        self._apply(session, mark)
+        if session is self.current and mark.record.action is Action.ACTIVITY:
+            session.last_activity_at = max(session.last_activity_at, mark.record.last_time or mark.time)
+
+    def _apply(self, session: Session, mark: Mark) -> None:
+        assert mark.record is not None
+        identify(session, mark.record)
+        session.event_count += mark.weight
+        session.version += 1
+        session.modified_at = max(session.modified_at, mark.broker_time)
+
+    def _judge_open(self, session: Session) -> None:
+        """Close what the line leaves open, when the sensor's event time or its restart says so."""
+        idle, longest = self.idle_of(session), 0 if self.device else self.limits.max_duration
+        start = session.started_at
+        if session.last_activity_at < self.boot:
+            close(session, EndReason.SENSOR_RESTART, session.last_activity_at)
+        elif idle and self.watermark >= session.last_activity_at + idle + self.limits.grace:
+            close(session, EndReason.IDLE_TIMEOUT, session.last_activity_at)
+        elif longest and start is not None and self.watermark >= start + longest + self.limits.grace:
+            close(session, EndReason.MAX_DURATION, session.last_activity_at)
