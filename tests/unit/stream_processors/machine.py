@@ -1,0 +1,103 @@
+"""A session machine in a test: records by a few words, ticks by hand, the last version of each session."""
+
+from itertools import count
+
+import msgspec
+
+from schemas.records import Action, Connection, Session, Tick, session_key
+from schemas.settings import Sessions
+from schemas.times import HOUR, SECOND
+from stream_processors.limits import limits_of
+from stream_processors.sessionizer import Sessionizer
+
+#: 2026-01-01T00:00:00Z
+DAY0 = 1_767_225_600 * SECOND
+
+
+def at(hour: float) -> int:
+    """Event time at an hour of the first day, microseconds UTC."""
+    return DAY0 + round(hour * HOUR)
+
+
+_SOURCES = count(1)
+
+
+class Machine:
+    """Feeds a Sessionizer and keeps the winning version of every session it publishes."""
+
+    def __init__(self, sessions: Sessions | None = None) -> None:
+        self.machine = Sessionizer(limits_of(sessions or Sessions()))
+        self.versions: list[Session] = []
+        self.stored: dict[tuple[str, str], Session] = {}
+        self._offsets = count()
+        self.now = DAY0
+
+    def feed(self, *records: Connection) -> "Machine":
+        for record in records:
+            offset = next(self._offsets)
+            if not record.positions:
+                # Every record its own source: no order among them is taken for granted.
+                record = _copy(record, source=f"e/t/{next(_SOURCES)}", positions=[offset])
+            if not record.record_id:
+                record = _copy(record, record_id=f"r/{record.action}/{record.time}/{record.session_id or record.mac}")
+            self.machine.apply(session_key(record), _copy(record), self.now, offset)
+            self._take()
+        return self
+
+    def reach(self, time: int, sensor: str = "s", after: int = SECOND) -> "Machine":
+        """The sensor's event time has come to ``time``, and ``after`` microseconds of processing have passed."""
+        self.now += after
+        self.machine.tick(Tick(source="e/t/0", caught_up=True, sensors={sensor: time}), self.now)
+        self._take()
+        return self
+
+    def sweep(self, now: int) -> "Machine":
+        self.machine.sweep(now)
+        self._take()
+        return self
+
+    def _take(self) -> None:
+        for session in self.machine.take_changes():
+            version = _copy_session(session)
+            self.versions.append(version)
+            known = self.stored.get((version.sensor, version.session_id))
+            if known is None or version.revision >= known.revision:
+                self.stored[version.sensor, version.session_id] = version
+
+    @property
+    def sessions(self) -> list[Session]:
+        """What a reader of the table sees: newest versions, removed ones left out, by start."""
+        current = [one for one in self.stored.values() if not one.removed]
+        return sorted(current, key=lambda one: (one.started_at or one.ended_at or 0, one.session_id))
+
+    def session(self, session_id: str) -> Session:
+        (found,) = [one for one in self.sessions if one.session_id == session_id]
+        return found
+
+
+def _copy(record: Connection, **changes: object) -> Connection:
+    return msgspec.structs.replace(record, **changes)
+
+
+def _copy_session(session: Session) -> Session:
+    return msgspec.json.decode(msgspec.json.encode(session), type=Session)
+
+
+def connect(time: int, session_id: str = "a", **fields: object) -> Connection:
+    return _record(Action.CONNECT, time, session_id, fields)
+
+
+def disconnect(time: int, session_id: str = "a", **fields: object) -> Connection:
+    return _record(Action.DISCONNECT, time, session_id, fields)
+
+
+def activity(time: int, session_id: str = "a", **fields: object) -> Connection:
+    return _record(Action.ACTIVITY, time, session_id, fields)
+
+
+def _record(action: Action, time: int, session_id: str, fields: dict[str, object]) -> Connection:
+    known: dict[str, object] = {"sensor": "s", "protocol": "ssh", "client_ip": "203.0.113.7", "client_port": 4022}
+    if "mac" in fields:
+        known = {"sensor": "s"}
+        session_id = ""
+    return Connection(action=action, time=time, session_id=session_id, **{**known, **fields})  # type: ignore[arg-type]

@@ -1,0 +1,284 @@
+"""Rules of session-semantics, one test a row."""
+
+import pytest
+
+from schemas.records import Action, Connection, DurationQuality, EndReason, State
+from schemas.settings import Sessions
+from schemas.times import DAY, HOUR, MINUTE, SECOND
+from tests.unit.stream_processors.machine import Machine, activity, at, connect, disconnect
+
+
+def test_connect_then_disconnect_is_an_exact_session() -> None:
+    session = Machine().feed(connect(at(10)), disconnect(at(12))).session("a")
+    assert (session.started_at, session.ended_at, session.duration) == (at(10), at(12), 7200.0)
+    assert (session.state, session.end_reason) == (State.CLOSED, EndReason.DISCONNECT)
+    assert session.duration_quality is DurationQuality.EXACT
+    assert (session.client_ip, session.client_port, session.protocol) == ("203.0.113.7", 4022, "ssh")
+
+
+def test_a_connect_alone_is_visible_at_once_and_open() -> None:
+    session = Machine().feed(connect(at(10))).session("a")
+    assert (session.state, session.ended_at, session.duration) == (State.OPEN, None, None)
+
+
+def test_the_duration_is_the_difference_of_event_times() -> None:
+    machine = Machine()
+    machine.feed(connect(at(10)))
+    machine.now += 5 * HOUR
+    assert machine.feed(disconnect(at(10) + 1_051_123)).session("a").duration == 1.051123
+
+
+def test_silence_beyond_the_idle_limit_closes_at_the_last_activity() -> None:
+    machine = Machine().feed(connect(at(10)), activity(at(10.5)))
+    machine.reach(at(11.5) + 299 * SECOND)
+    assert machine.session("a").state is State.OPEN
+    session = machine.reach(at(11.5) + 301 * SECOND).session("a")
+    assert (session.end_reason, session.ended_at) == (EndReason.IDLE_TIMEOUT, at(10.5))
+    assert (session.duration, session.duration_quality) == (1800.0, DurationQuality.LOWER_BOUND)
+
+
+def test_the_idle_limit_depends_on_the_protocol() -> None:
+    machine = Machine().feed(
+        connect(at(10), "u", protocol="udp"), connect(at(10), "t", protocol="tcp"), connect(at(10), "s", protocol="ssh")
+    )
+    machine.reach(at(10) + 60 * SECOND + 301 * SECOND)
+    assert [one.session_id for one in machine.sessions if one.state is State.CLOSED] == ["u"]
+    machine.reach(at(10) + 600 * SECOND + SECOND)
+    assert [one.session_id for one in machine.sessions if one.state is State.CLOSED] == ["t", "u"]
+
+
+def test_another_sensors_clock_closes_nothing() -> None:
+    machine = Machine().feed(connect(at(10)))
+    assert machine.reach(at(10) + 365 * DAY, sensor="other").session("a").state is State.OPEN
+
+
+def test_a_disconnect_after_an_idle_timeout_corrects_the_same_session() -> None:
+    machine = Machine().feed(connect(at(10))).reach(at(12))
+    assert machine.session("a").end_reason is EndReason.IDLE_TIMEOUT
+    session = machine.feed(disconnect(at(12.5))).session("a")
+    assert (session.end_reason, session.duration) == (EndReason.DISCONNECT, 9000.0)
+    assert machine.machine.counters.values["session_corrected_total"] == 1
+
+
+def test_activity_after_an_idle_timeout_reopens_the_session() -> None:
+    machine = Machine().feed(connect(at(10))).reach(at(12)).feed(activity(at(12)))
+    session = machine.session("a")
+    assert (session.state, session.last_activity_at, session.ended_at) == (State.OPEN, at(12), None)
+    assert machine.reach(at(13.1)).session("a").ended_at == at(12)
+
+
+def test_a_disconnect_without_connect_waits_for_grace_then_is_an_orphan() -> None:
+    machine = Machine().feed(disconnect(at(12)))
+    assert machine.sessions == []
+    assert machine.machine.oldest_held == 0
+    session = machine.reach(at(12) + 301 * SECOND).session("a")
+    assert (session.end_reason, session.started_at, session.ended_at) == (EndReason.ORPHAN, None, at(12))
+    assert (session.duration, session.duration_quality) == (None, DurationQuality.UNKNOWN)
+    assert machine.machine.oldest_held is None
+
+
+def test_a_disconnect_before_its_connect_is_paired_on_arrival() -> None:
+    session = Machine().feed(disconnect(at(12)), connect(at(10))).session("a")
+    assert (session.end_reason, session.duration, session.event_count) == (EndReason.DISCONNECT, 7200.0, 2)
+
+
+def test_an_orphan_whose_connect_comes_late_becomes_exact() -> None:
+    machine = Machine().feed(disconnect(at(12))).reach(at(13)).feed(connect(at(10)))
+    session = machine.session("a")
+    assert (session.end_reason, session.duration_quality) == (EndReason.DISCONNECT, DurationQuality.EXACT)
+
+
+def test_a_duration_is_never_negative() -> None:
+    session = Machine().feed(connect(at(12)), disconnect(at(10))).session("a")
+    assert (session.duration, session.ended_at, session.flags) == (0.0, at(12), ["clock_skew"])
+
+
+def test_the_same_record_again_changes_nothing() -> None:
+    machine = Machine()
+    first = connect(at(10), source="e/t/0", positions=[5], record_id="r")
+    machine.feed(first)
+    before = machine.session("a")
+    machine.feed(first)
+    assert machine.session("a") == before
+    assert machine.machine.counters.values["connections_repeated_total"] == 1
+
+
+def test_activity_is_counted_once_whatever_the_batches() -> None:
+    machine = Machine().feed(connect(at(10), source="e/t/0", positions=[1]))
+    machine.feed(activity(at(10.1), source="e/t/0", positions=[2, 3, 4], last_time=at(10.2)))
+    machine.feed(activity(at(10.1), source="e/t/0", positions=[3, 4, 5, 6], last_time=at(10.3)))
+    session = machine.session("a")
+    assert (session.event_count, session.last_activity_at) == (6, at(10.3))
+
+
+def test_activity_from_two_partitions_is_counted_apart() -> None:
+    machine = Machine().feed(connect(at(10), source="e/t/0", positions=[100]))
+    machine.feed(
+        activity(at(10.1), source="e/t/1", positions=[7, 8]), activity(at(10.1), source="e/t/1", positions=[8])
+    )
+    assert machine.session("a").event_count == 3
+
+
+def test_activity_opens_nothing_unless_its_format_says_so() -> None:
+    machine = Machine().feed(activity(at(10), "quiet"), activity(at(10), "loud", opens=True))
+    machine.reach(at(10.2))
+    assert [one.session_id for one in machine.sessions] == ["loud"]
+    assert machine.session("loud").started_at == at(10)
+
+
+def test_activity_that_came_before_its_connect_counts_once_that_comes() -> None:
+    session = Machine().feed(activity(at(10.1)), connect(at(10)), disconnect(at(11))).session("a")
+    assert (session.event_count, session.started_at, session.duration) == (3, at(10), 3600.0)
+
+
+def test_what_comes_after_an_exact_close_is_added_to_it() -> None:
+    session = Machine().feed(connect(at(10)), disconnect(at(11)), activity(at(11.01))).session("a")
+    assert (session.event_count, session.ended_at, session.end_reason) == (3, at(11), EndReason.DISCONNECT)
+
+
+def test_two_connects_under_one_id_keep_the_earliest_start() -> None:
+    machine = Machine().feed(connect(at(11)), connect(at(10)), disconnect(at(12)))
+    assert [one.duration for one in machine.sessions] == [7200.0]
+
+
+def test_a_complete_record_makes_its_session_in_one_step() -> None:
+    machine = Machine().feed(
+        Connection(
+            action=Action.COMPLETE,
+            sensor="s",
+            time=at(12),
+            started=at(10),
+            ended=at(12),
+            session_id="z",
+            protocol="tcp",
+        )
+    )
+    session = machine.session("z")
+    assert (session.end_reason, session.duration, session.event_count) == (EndReason.COMPLETE, 7200.0, 1)
+
+
+def test_complete_records_without_an_id_take_no_part_in_pairing() -> None:
+    done = Connection(action=Action.COMPLETE, sensor="s", time=at(10.5), started=at(10.2), ended=at(10.5), mac="aa:bb")
+    machine = Machine().feed(connect(at(10), mac="AA-BB"), done, disconnect(at(11), mac="aabb"))
+    assert sorted(one.duration or 0 for one in machine.sessions) == [0.3 * 3600, 3600.0]
+
+
+def test_a_restart_of_the_sensor_closes_what_it_had_open() -> None:
+    machine = Machine().feed(
+        connect(at(10)),
+        connect(at(10), "b", sensor="other"),
+        Connection(action=Action.SENSOR_START, sensor="s", time=at(11), boot_id="2"),
+    )
+    assert (machine.session("a").end_reason, machine.session("a").ended_at) == (EndReason.SENSOR_RESTART, at(10))
+    assert machine.session("b").state is State.OPEN
+    late = machine.feed(connect(at(10.5), "late")).session("late")
+    assert late.end_reason is EndReason.SENSOR_RESTART
+    assert machine.feed(disconnect(at(10.8))).session("a").end_reason is EndReason.DISCONNECT
+
+
+def test_a_session_beyond_the_longest_duration_is_closed() -> None:
+    machine = Machine().feed(connect(at(0)))
+    for hour in range(1, 26):
+        machine.feed(activity(at(hour))).reach(at(hour))
+    assert machine.session("a").end_reason is EndReason.MAX_DURATION
+
+
+def test_long_sessions_get_interim_versions_that_change_nothing_else() -> None:
+    machine = Machine().feed(connect(at(10)))
+    before = len(machine.versions)
+    machine.reach(at(10.4)).reach(at(10.6)).reach(at(10.9))
+    assert len(machine.versions) == before + 1
+    assert machine.session("a").state is State.OPEN
+    assert machine.versions[-1].revision > machine.versions[-2].revision
+
+
+def test_beyond_the_limit_the_longest_idle_sessions_are_evicted() -> None:
+    machine = Machine(Sessions(max_open=3)).feed(*[connect(at(10) + n, f"n{n}") for n in range(4)])
+    assert machine.session("n0").end_reason is EndReason.EVICTED
+    assert machine.machine.open_sessions == 3
+    assert machine.feed(disconnect(at(11), "n0")).session("n0").end_reason is EndReason.DISCONNECT
+
+
+def test_evidence_outranks_guesses_whatever_their_times() -> None:
+    machine = Machine().feed(connect(at(10)), disconnect(at(10.1)))
+    exact = machine.session("a").revision
+    late = Machine().feed(connect(at(10))).reach(at(20)).session("a").revision
+    assert exact > late
+
+
+def test_a_revision_never_goes_back() -> None:
+    machine = Machine().feed(connect(at(10))).reach(at(12)).feed(activity(at(11)), activity(at(12))).reach(at(14))
+    machine.feed(disconnect(at(13)))
+    revisions = [one.revision for one in machine.versions]
+    assert revisions == sorted(set(revisions))
+
+
+def test_an_import_of_last_year_beside_a_live_sensor_gives_its_sessions() -> None:
+    machine = Machine().feed(connect(at(10), "live")).reach(at(10.01))
+    year = 365 * DAY
+    for n in range(3):
+        machine.feed(connect(at(n) - year, f"old{n}"))
+        machine.machine.tick(_tick(at(10.02 + n / 100)), machine.now + SECOND)
+        machine.feed(disconnect(at(n + 0.5) - year, f"old{n}"))
+    assert [one.duration for one in machine.sessions if one.session_id != "live"] == [1800.0] * 3
+    assert machine.session("live").state is State.OPEN
+
+
+def _tick(time: int):  # type: ignore[no-untyped-def]
+    from schemas.records import Tick
+
+    return Tick(source="e/t/0", caught_up=True, sensors={"s": time})
+
+
+def test_a_successful_login_names_the_user_whatever_came_after() -> None:
+    machine = Machine().feed(connect(at(10)))
+    for hour, user, login in ((10.1, "root", "failed"), (10.2, "admin", "success"), (10.3, "guest", "failed")):
+        machine.feed(_login(at(hour), user, login))
+    assert machine.session("a").user == "admin"
+
+
+def test_without_a_success_the_last_tried_user_counts() -> None:
+    machine = Machine().feed(connect(at(10)), _login(at(10.2), "second", "failed"), _login(at(10.1), "first", "failed"))
+    assert machine.session("a").user == "second"
+
+
+def _login(time: int, user: str, login: str) -> Connection:
+    return Connection(
+        action=Action.ANNOTATE, sensor="s", session_id="a", time=time, user=user, attributes={"login": login}
+    )
+
+
+def test_a_silent_live_sensor_is_swept_by_the_wall_clock() -> None:
+    machine = Machine().feed(connect(at(10)))
+    machine.now = at(10)
+    machine.machine.tick(_tick(at(10)), at(10) + SECOND)
+    machine.sweep(at(11))
+    assert machine.session("a").state is State.OPEN
+    assert machine.sweep(at(11.2)).session("a").end_reason is EndReason.IDLE_TIMEOUT
+
+
+def test_an_imported_log_is_not_swept() -> None:
+    machine = Machine().feed(connect(at(10)))
+    machine.machine.tick(_tick(at(10)), at(10) + 90 * DAY)
+    assert machine.sweep(at(10) + 91 * DAY).session("a").state is State.OPEN
+
+
+def test_a_restored_machine_goes_on_where_the_other_stopped() -> None:
+    machine = Machine().feed(
+        connect(at(10), source="e/t/0", positions=[3]), activity(at(10.1), source="e/t/0", positions=[4])
+    )
+    heir = Machine()
+    heir.machine.restore(machine.sessions)
+    heir.stored.update(machine.stored)
+    heir.feed(activity(at(10.1), source="e/t/0", positions=[4, 5]), disconnect(at(11), source="e/t/0", positions=[6]))
+    session = heir.session("a")
+    assert (session.event_count, session.duration) == (4, 3600.0)
+
+
+@pytest.mark.parametrize("splits", [1, 2, 8])
+def test_partitions_do_not_matter(splits: int) -> None:
+    machines = [Machine() for _ in range(splits)]
+    for n in range(40):
+        machines[n % splits].feed(connect(at(n / 10), f"n{n}"), disconnect(at(n / 10) + n * MINUTE, f"n{n}"))
+    durations = sorted(one.duration or 0 for machine in machines for one in machine.sessions)
+    assert durations == [n * 60.0 for n in range(40)]
