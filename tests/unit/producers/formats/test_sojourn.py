@@ -67,9 +67,9 @@ def test_every_field_arrives_as_it_was_sent() -> None:
     texts = {
         name: f"the {name}"
         for name in (
-            "session_id token location category client_ip server_ip mac user data content action channel_id "
-            "container_id record_id"
-        ).split()
+            *("session_id", "token", "location", "category", "client_ip", "server_ip", "mac", "user", "data"),
+            *("content", "action", "channel_id", "container_id", "record_id"),
+        )
     }
     sent = {**EVENT, **texts, "client_port": 1, "server_port": 65535, "type": 41, "flags": ["odd"], "details": {"a": 1}}
     event = event_of(sent)
@@ -255,7 +255,7 @@ def test_the_event_of_a_connection_has_its_fields_and_in_details_those_no_event_
         "extra": [1],
     }
     event, connection = connection_of(sent)
-    for name in "sensor time session_id protocol client_ip client_port server_ip server_port user token".split():
+    for name in ("sensor", "time", "session_id", "protocol", "client_ip", "client_port", "server_ip", "user", "token"):
         assert getattr(event, name) == getattr(connection, name), name
     assert event.protocol == "ssh"
     assert (event.location, event.category, event.container_id, event.record_id) == ("lab", "c", "d", "mine")

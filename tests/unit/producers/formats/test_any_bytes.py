@@ -1,0 +1,157 @@
+"""Whatever comes in, a decoder answers with records or with a reason."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import event as happened
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from producers.formats import DECODERS, Rejection, Source, decode
+from schemas.dead_letters import Reason
+from schemas.times import EARLIEST, LATEST
+
+LINES = (Path(__file__).parents[4] / "deploy" / "demo" / "cowrie-live.json").read_bytes().splitlines()
+SOURCE = Source("e", "t", 0)
+EVENT = {
+    "sensor": "a",
+    "time": "2026-11-22T10:00:00Z",
+    "kind": "command",
+    "session_id": "s",
+    "client_port": 22,
+    "flags": ["x"],
+    "details": {"a": 1},
+}
+CONNECTION = {
+    "action": "connect",
+    "sensor": "a",
+    "time": 5.5,
+    "session_id": "s",
+    "opens": True,
+    "attributes": {"a": "b"},
+}
+#: Fields without which there is no record, per format.
+REQUIRED = {
+    "cowrie": {"eventid", "sensor", "timestamp"},
+    "sojourn.event": {"sensor", "time"},
+    "sojourn.connection": {"action", "sensor", "time", "session_id"},
+}
+
+#: A busy machine is no fault of a decoder.
+settings.register_profile("decoders", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+PATIENT = settings.get_profile("decoders")
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.sampled_from(["", "2026-11-22T10:00:00Z", "connect", "-1", "65536", 1e308, 10**40, -1, "\x00", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def sample(format_name: str) -> list[dict[str, Any]]:
+    if format_name == "cowrie":
+        return [json.loads(line) for line in LINES]
+    return [EVENT if format_name == "sojourn.event" else CONNECTION]
+
+
+def check(format_name: str, value: bytes) -> bool:
+    """Decodes, and holds whatever comes out to what every consumer relies on; True when there are records."""
+    result = decode(DECODERS[format_name], value, 9, 1_000_000, SOURCE)
+    if isinstance(result, Rejection):
+        assert isinstance(result.reason, Reason)
+        assert result.expected
+        return False
+    for record in result:
+        event = record.event
+        assert event.sensor and event.kind == event.kind.lower() and event.record_id
+        assert isinstance(event.time, int) and EARLIEST <= event.time <= LATEST
+        assert 0 <= event.client_port <= 65_535 and 0 <= event.server_port <= 65_535
+        assert isinstance(msgspec.json.decode(event.details), dict)
+        # It can be sent on: text is valid, numbers fit.
+        assert bytes(event.details).decode()
+        msgspec.json.encode(event)
+        if record.connection:
+            again = msgspec.json.decode(msgspec.json.encode(record.connection))
+            assert again["time"] == record.connection.time
+    return True
+
+
+@pytest.mark.parametrize("format_name", sorted(DECODERS))
+@settings(PATIENT)
+@given(value=st.binary(max_size=200))
+def test_any_bytes(format_name: str, value: bytes) -> None:
+    check(format_name, value)
+
+
+@pytest.mark.parametrize("format_name", sorted(DECODERS))
+@settings(PATIENT)
+@given(data=st.data())
+def test_any_json_in_any_field(format_name: str, data: st.DataObject) -> None:
+    fields = dict(data.draw(st.sampled_from(sample(format_name))))
+    names = st.sampled_from(sorted(fields)) | st.text(max_size=10)
+    for name in data.draw(st.lists(names, min_size=1, max_size=4)):
+        fields[name] = data.draw(json_values)
+    happened(f"{format_name}: {'decoded' if check(format_name, json.dumps(fields).encode()) else 'refused'}")
+
+
+@pytest.mark.parametrize("format_name", sorted(DECODERS))
+@settings(PATIENT, max_examples=200)
+@given(data=st.data())
+def test_any_damage_to_the_bytes_of_a_record(format_name: str, data: st.DataObject) -> None:
+    value = bytearray(json.dumps(data.draw(st.sampled_from(sample(format_name)))).encode())
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(value) - 1))
+        match data.draw(st.integers(0, 3)):
+            case 0:
+                value[at] = data.draw(st.integers(0, 255))
+            case 1:
+                del value[at : at + data.draw(st.integers(1, 20))]
+                value = value or bytearray(b" ")
+            case 2:
+                value[at:at] = data.draw(st.binary(max_size=10))
+            case 3:
+                value = value[: at + 1]
+    check(format_name, bytes(value))
+
+
+def test_a_line_mutated_outside_its_required_fields_still_decodes() -> None:
+    """Cowrie's lines survive any JSON in any other field; of those with a half surrogate too."""
+    counts = {"tried": 0, "decoded": 0}
+
+    @settings(PATIENT, max_examples=300, database=None, derandomize=True)
+    @given(line=st.sampled_from(LINES), data=st.data())
+    def mutate(line: bytes, data: st.DataObject) -> None:
+        fields = json.loads(line)
+        optional = sorted(fields.keys() - REQUIRED["cowrie"] - {"session"})
+        for name in data.draw(st.lists(st.sampled_from(optional) | st.just("new_field"), min_size=1, max_size=3)):
+            fields[name] = data.draw(json_values)
+        counts["tried"] += 1
+        counts["decoded"] += check("cowrie", json.dumps(fields).encode())
+
+    mutate()
+    assert counts["tried"] >= 300
+    assert counts["decoded"] == counts["tried"]
+
+
+@pytest.mark.parametrize("format_name", ["sojourn.event", "sojourn.connection"])
+def test_our_own_record_keeps_any_field_that_is_not_ours(format_name: str) -> None:
+    [fields] = sample(format_name)
+
+    @settings(PATIENT, max_examples=100)
+    @given(extra=st.dictionaries(st.text(max_size=10).map("x-".__add__), json_values, min_size=1, max_size=5))
+    def extend(extra: dict[str, Any]) -> None:
+        value = json.dumps({**fields, **extra}).encode()
+        assert check(format_name, value)
+        records = DECODERS[format_name](value)
+        assert not isinstance(records, Rejection)
+        assert len(extra.keys()) <= len(msgspec.json.decode(records[0].event.details))
+
+    extend()
