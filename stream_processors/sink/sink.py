@@ -1,0 +1,252 @@
+"""The sink: reads all sensor topics and ``sessions``, and keeps what it owns flowing into ClickHouse."""
+
+import asyncio
+import time
+from collections.abc import Coroutine, Sequence
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from producers.kafka.consumer import Assigned, LogConsumer
+from producers.kafka.publisher import Publisher
+from schemas import topics
+from schemas.health import Heartbeat
+from schemas.metrics import Counters
+from schemas.settings import Settings
+from stream_processors import groups
+from stream_processors.sink.ledger import Ledger
+from stream_processors.sink.owned import Owned
+from stream_processors.sink.places import place_of
+from stream_processors.sink.storing import Storing
+from stream_processors.sink.writer import Writer
+
+log = structlog.get_logger()
+
+#: Inserts under way at once; each partition has at most one.
+_INSERTS = 3
+#: Rows waiting over all partitions at which reading stops, in blocks; memory is bounded by it.
+_WAITING_BLOCKS = 4
+#: Records decoded before the loop looks at everything else.
+_POLL_RECORDS = 5000
+_POLL_SECONDS = 0.05
+_PARTS_INTERVAL = 5.0
+
+
+def sink_topics() -> list[str]:
+    """What the sink reads."""
+    return [topic.name for topic in topics.sensor_topics()] + [topics.SESSIONS]
+
+
+class Sink:
+    """``run`` until ``stop``; raises what cannot be waited out, the process then ends and is started again."""
+
+    def __init__(self, settings: Settings, instance: str) -> None:
+        self._settings = settings
+        self._instance = instance
+        self.counters = Counters()
+        self._consumer = LogConsumer(settings.kafka, client=groups.SINK, counters=self.counters)
+        self.publisher = Publisher(settings.kafka, client=groups.SINK)
+        self._writer = Writer(settings.clickhouse)
+        self._storing = Storing(self._writer, self.publisher, self.counters)
+        self._owned: dict[TopicPartition, Owned] = {}
+        self._paused: set[TopicPartition] = set()
+        self._slots = asyncio.Semaphore(_INSERTS)
+        self._interval = settings.sink.flush_ms / 1000
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Preparations of this generation; one that goes on after a rebalance would fence the rightful owner.
+        self._preparing: list[asyncio.Task[None]] = []
+        self._ended = asyncio.Event()
+        self._committing = asyncio.Lock()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Join the group and work until ``stop`` is set; then settle what was read, commit and leave."""
+        stopped = asyncio.create_task(stop.wait())
+        work = asyncio.create_task(self._work())
+        try:
+            await asyncio.wait([stopped, work], return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+        finally:
+            stopped.cancel()
+            work.cancel()
+            await asyncio.wait([work])
+            await self._leave()
+
+    async def _work(self) -> None:
+        await self._consumer.join(groups.SINK, sink_topics(), self._revoked)
+        self._spawn(self._watch_parts())
+        while True:
+            await self._turn()
+
+    async def _turn(self) -> None:
+        poll = await self._consumer.poll(self._wait_seconds(), _POLL_RECORDS)
+        if poll.assigned:
+            self._preparing.append(self._spawn(self._prepare(poll.assigned, self._consumer.generation)))
+        for fetched in poll.fetched:
+            owned = self._owned.get(fetched.partition)
+            if owned is not None and owned.place.epoch == fetched.epoch:
+                await owned.take(fetched)
+        self._start_due()
+        self._regulate()
+        await self._commit()
+        self._raise_failures()
+
+    def _wait_seconds(self) -> float:
+        now = time.monotonic()
+        dues = [due for owned in self._owned.values() if (due := owned.due_in(now, self._interval)) is not None]
+        return min([_POLL_SECONDS, *dues])
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for owned in self._owned.values():
+            if owned.due_in(now, self._interval) == 0.0:
+                owned.start_block()
+
+    def _block_ended(self, owned: Owned) -> None:
+        if owned.fenced:
+            self._give_up(owned)
+        else:
+            self._start_due()
+
+    def _regulate(self) -> None:
+        """Hold back partitions that have a block waiting, and all while too much waits."""
+        waiting = sum(len(owned.spool) for owned in self._owned.values())
+        too_much = waiting >= _WAITING_BLOCKS * self._settings.sink.flush_rows
+        for partition, owned in self._owned.items():
+            hold = owned.busy and (owned.is_full or (too_much and len(owned.spool) > 0))
+            if hold and partition not in self._paused:
+                self._paused.add(partition)
+                self._consumer.pause(partition)
+            elif not hold and partition in self._paused:
+                self._paused.discard(partition)
+                self._consumer.resume(partition)
+
+    async def _commit(self) -> None:
+        """Tell Kafka what is settled. One that fails is made good by the next, or by the table."""
+        async with self._committing:
+            offsets = {
+                partition: owned.ledger.done
+                for partition, owned in self._owned.items()
+                if owned.ledger.done > owned.committed
+            }
+            if not offsets:
+                return
+            try:
+                await self._consumer.commit(offsets)
+            except (KafkaError, IllegalStateError) as error:
+                log.warning("commit failed", error=repr(error))
+                return
+            for partition, offset in offsets.items():
+                if partition in self._owned:
+                    self._owned[partition].committed = offset
+
+    async def _prepare(self, assigned: Sequence[Assigned], generation: int) -> None:
+        """Become the owner of partitions, see what the table has of them, then let their records come."""
+        for one in assigned:
+            former = self._owned.pop(one.partition, None)
+            if former is not None:
+                # Its log began anew: what was read of the old one is stored all the same.
+                await former.finish(60.0, everything=True)
+        places = {place_of(one.epoch, one.partition): one for one in assigned}
+        owners = await self._storing.until_answered(lambda: self._writer.take_over(list(places)))
+        frontiers = await self._storing.until_answered(
+            lambda: asyncio.gather(*(self._writer.frontier(place, one.offset) for place, one in places.items()))
+        )
+        if generation != self._consumer.generation:
+            return
+        for (place, one), frontier in zip(places.items(), frontiers, strict=True):
+            self._paused.discard(one.partition)
+            self._owned[one.partition] = Owned(
+                place,
+                owners[place],
+                Ledger(place, one.offset, frontier),
+                self._storing,
+                self.publisher,
+                self._slots,
+                self._settings.sink.flush_rows,
+                self._block_ended,
+            )
+            self._consumer.begin(one.partition, one.offset)
+
+    def _give_up(self, owned: Owned) -> None:
+        """Another sink took the partition: nothing more, no commit. Ask again later if it is still assigned to us."""
+        self.counters.add("inserts_fenced_total")
+        self._owned.pop(owned.partition, None)
+        self._consumer.pause(owned.partition)
+        self._preparing.append(self._spawn(self._ask_again(owned, self._consumer.generation)))
+
+    async def _ask_again(self, owned: Owned, generation: int) -> None:
+        # A sink that was frozen learns within this time that the group has left it behind.
+        await asyncio.sleep(self._settings.kafka.session_timeout)
+        if generation == self._consumer.generation and owned.partition in self._consumer.assignment:
+            await self._prepare([Assigned(owned.partition, owned.place.epoch, owned.ledger.done)], generation)
+
+    async def _revoked(self, partitions: frozenset[TopicPartition]) -> None:
+        """Awaited before a rebalance: finish the blocks under way, commit, drop what waits."""
+        preparing, self._preparing = self._preparing, []
+        for task in preparing:
+            task.cancel()
+        leaving = [self._owned[partition] for partition in partitions if partition in self._owned]
+        patience = self._settings.kafka.session_timeout / 3
+        await asyncio.gather(*(owned.finish(patience, everything=False) for owned in leaving))
+        await self._commit()
+        for owned in leaving:
+            self._owned.pop(owned.partition, None)
+        self._paused -= partitions
+
+    async def _watch_parts(self) -> None:
+        """Larger, rarer blocks while ClickHouse has many parts to merge."""
+        sink = self._settings.sink
+        while True:
+            await asyncio.sleep(_PARTS_INTERVAL)
+            parts = await self._storing.until_answered(self._writer.active_parts)
+            busy = parts >= sink.busy_parts
+            self._interval = (max(sink.flush_ms, sink.flush_ms_busy) if busy else sink.flush_ms) / 1000
+
+    async def _leave(self) -> None:
+        """Settle what was read, commit, leave the group: all within about two seconds."""
+        for task in self._tasks:
+            task.cancel()
+        owned = list(self._owned.values())
+        await asyncio.gather(*(one.finish(1.5, everything=True) for one in owned))
+        try:
+            async with asyncio.timeout(1.0):
+                await self._commit()
+                self._owned.clear()
+                await self._consumer.stop()
+        except TimeoutError:
+            log.warning("Kafka did not take the last commit in time; the table knows what is stored")
+        await self._writer.close()
+
+    def heartbeat(self) -> Heartbeat:
+        """The heartbeat of this moment: in no generation before everything assigned is prepared."""
+        ready = self._consumer.generation > 0 and self._consumer.assignment == frozenset(self._owned)
+        return Heartbeat(
+            component="sink",
+            instance=self._instance,
+            time=time.time_ns() // 1000,
+            generation=self._consumer.generation if ready else -1,
+            partitions=self._consumer.health({p: owned.ledger.done for p, owned in self._owned.items()}),
+            counters=dict(self.counters.values),
+            message=self._storing.trouble,
+        )
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._spawned_ended)
+        return task
+
+    def _spawned_ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or task.exception() is None:
+            self._tasks.discard(task)
+
+    def _raise_failures(self) -> None:
+        """A failure that nobody foresaw ends the process; nothing is committed for it."""
+        for owned in self._owned.values():
+            if owned.failure is not None:
+                raise owned.failure
+        for task in self._tasks:
+            if task.done():
+                task.result()

@@ -1,0 +1,134 @@
+"""The SQL of the sink, made once from the records' structs; everything that varies is a bound parameter.
+
+Rows go as JSON lines. ClickHouse takes no integers for DateTime64 columns in that format, so the insert is a SELECT
+over ``input``, which turns microseconds into times and adds what is the same for the whole block.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from schemas.records import Event, Session
+
+EVENTS_TABLE = "events"
+SESSIONS_TABLE = "sessions"
+
+#: Integers that are times, microseconds UTC, beside those whose name ends with ``_at``.
+_TIMES = frozenset({"time", "started", "ended"})
+#: Fields that have another name as a column.
+_COLUMNS = {"offset": "_offset", "index": "_index"}
+
+#: Constants of a block: column, and expression over bound parameters.
+_EVENT_CONSTANTS = (
+    ("ingested_at", "fromUnixTimestamp64Milli({ingested_at:Int64}, 'UTC')"),
+    ("_epoch", "{epoch:String}"),
+    ("_topic", "{topic:String}"),
+    ("_partition", "{partition:UInt32}"),
+)
+_SESSION_CONSTANTS = _EVENT_CONSTANTS[:1]
+
+#: Refuses the whole insert, whatever its rows, once another sink has taken the partition over: error 395.
+#: A plain condition would answer success with no rows.
+_FENCE = """NOT throwIf((
+    SELECT max(owner) FROM sink_owners
+    WHERE epoch = {epoch:String} AND topic = {topic:String} AND partition = {partition:UInt32}
+) > {owner:UInt64}, 'fenced')"""
+
+OWNERS = """
+SELECT epoch, topic, partition, max(owner) FROM sink_owners
+WHERE epoch IN {epochs:Array(String)} GROUP BY epoch, topic, partition"""
+
+KILL = """
+KILL QUERY WHERE user = currentUser() AND arrayExists(prefix -> startsWith(query_id, prefix), {prefixes:Array(String)})
+SYNC"""
+
+FRONTIER = """
+SELECT count(), max(_offset) FROM events
+WHERE _epoch = {epoch:String} AND _topic = {topic:String} AND _partition = {partition:UInt32}
+  AND _offset >= {first:UInt64}"""
+
+STORED = """
+SELECT DISTINCT _offset, _index FROM events
+WHERE _epoch = {epoch:String} AND _topic = {topic:String} AND _partition = {partition:UInt32}
+  AND _offset >= {first:UInt64} AND _offset <= {last:UInt64}"""
+
+ACTIVE_PARTS = """
+SELECT max(parts) FROM (
+    SELECT count() AS parts FROM system.parts
+    WHERE active AND database = currentDatabase() AND table IN ('events', 'sessions') GROUP BY table, partition_id
+)"""
+
+
+def insert_of(table: str, record: type[msgspec.Struct], constants: tuple[tuple[str, str], ...]) -> str:
+    """The insert of JSON lines of ``record`` into ``table``; the text is made of our own field names only."""
+    names, values, inputs = [], [], []
+    for field in msgspec.structs.fields(record):
+        name = field.encode_name
+        kind = _input_type(field.type)
+        value = f"`{name}`"
+        if name in _TIMES or name.endswith("_at"):
+            value = f"fromUnixTimestamp64Micro({value}, 'UTC')"
+        elif default := _left_out(field.default):
+            value = f"if({value} = '', '{default}', {value})"
+        names.append(f"`{_COLUMNS.get(name, name)}`")
+        values.append(value)
+        inputs.append(f"`{name}` {kind}")
+    names += [column for column, _ in constants]
+    values += [expression for _, expression in constants]
+    structure = ", ".join(inputs)
+    return (
+        f"INSERT INTO {table} ({', '.join(names)})\n"
+        f"SELECT {', '.join(values)}\nFROM input('{structure}')\nWHERE {_FENCE}\nFORMAT JSONEachRow"
+    )
+
+
+def _left_out(default: Any) -> str:
+    """The text of a default that is neither empty nor zero: a record with it leaves the field out of its JSON."""
+    if isinstance(default, msgspec.Raw):
+        return bytes(default).decode()
+    if isinstance(default, str):
+        return str(default)
+    if default is msgspec.NODEFAULT or not default:
+        return ""
+    raise TypeError(f"a default of {default!r} would be lost on the way to ClickHouse")
+
+
+def _input_type(annotation: Any) -> str:
+    kind = inspect.type_info(annotation)
+    nullable = False
+    while True:
+        if isinstance(kind, inspect.Metadata):
+            kind = kind.type
+        elif isinstance(kind, inspect.UnionType) and kind.includes_none:
+            nullable = True
+            kind = next(member for member in kind.types if not isinstance(member, inspect.NoneType))
+        else:
+            break
+    name = _scalar(kind)
+    return f"Nullable({name})" if nullable else name
+
+
+def _scalar(kind: inspect.Type) -> str:
+    match kind:
+        case inspect.IntType():
+            return "Int64"
+        case inspect.FloatType():
+            return "Float64"
+        case inspect.BoolType():
+            return "Bool"
+        case inspect.StrType() | inspect.EnumType() | inspect.RawType():
+            return "String"
+        case inspect.ListType(item_type=item):
+            return f"Array({_input_type_of(item)})"
+        case inspect.DictType(key_type=key, value_type=value):
+            return f"Map({_input_type_of(key)}, {_input_type_of(value)})"
+    raise TypeError(f"no ClickHouse type is known for {kind}")
+
+
+def _input_type_of(kind: inspect.Type) -> str:
+    return _scalar(kind.type if isinstance(kind, inspect.Metadata) else kind)
+
+
+INSERT_EVENTS = insert_of(EVENTS_TABLE, Event, _EVENT_CONSTANTS)
+INSERT_SESSIONS = insert_of(SESSIONS_TABLE, Session, _SESSION_CONSTANTS)

@@ -1,0 +1,141 @@
+"""One block into ClickHouse, through all cases of ``ledger``."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from producers.kafka.publisher import Publisher
+from schemas.dead_letters import Reason
+from schemas.metrics import Counters
+from schemas.topics import SESSIONS
+from stream_processors.sink.answers import RefusedError, UnansweredError
+from stream_processors.sink.backoff import Backoff
+from stream_processors.sink.ledger import Case, Ledger, Position, case_of, label_of_block, label_of_part
+from stream_processors.sink.letters import publish_letters
+from stream_processors.sink.places import Place
+from stream_processors.sink.reading import dead_letter, newest
+from stream_processors.sink.spool import Block, Row
+from stream_processors.sink.writer import Writer
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+class Storing:
+    """Stores blocks; returns only when every row is in the table or a dead letter.
+
+    Tries without end while ClickHouse is away. Raises FencedError when another sink owns the partition; cancelled
+    when the partition is lost.
+    """
+
+    def __init__(self, writer: Writer, publisher: Publisher, counters: Counters) -> None:
+        self._writer = writer
+        self._publisher = publisher
+        self._counters = counters
+        #: What ClickHouse said last when it did not answer as it should; empty while it does.
+        self.trouble = ""
+
+    async def store(self, ledger: Ledger, owner: int, block: Block) -> None:
+        """Settle a block and move the ledger's ``done`` behind it."""
+        if ledger.is_below(block.last):
+            return
+        place = ledger.place
+        label = label_of_block(block.first, block.last)
+        rows, positions = block.rows, block.positions()
+        if place.topic == SESSIONS:
+            rows, positions = newest(rows, positions)
+        elif rows and ledger.may_hold(block.first):
+            stored = await self.until_answered(lambda: self._writer.stored(place, block.first, block.last))
+            if case_of(positions, stored) is not Case.NEW:
+                self._counters.add("rows_already_stored_total", len(stored))
+                rows, positions = _without(rows, positions, stored)
+                label = label_of_part(positions) if positions else label
+        await self._insert(place, owner, rows, positions, label, block)
+        ledger.done = block.last + 1
+
+    async def until_answered(self, statement: Callable[[], Awaitable[T]]) -> T:
+        """The statement's result, however long ClickHouse takes to come back."""
+        backoff = Backoff()
+        while True:
+            try:
+                result = await statement()
+            except UnansweredError as error:
+                self.trouble = str(error)
+                log.warning("ClickHouse does not answer, trying again", error=str(error))
+                await backoff.sleep()
+            else:
+                self.trouble = ""
+                return result
+
+    async def _insert(
+        self, place: Place, owner: int, rows: Sequence[Row], positions: Sequence[Position], label: str, block: Block
+    ) -> None:
+        refill = 0
+        while rows:
+            try:
+                unsure = await self._until_inserted(place, owner, rows, label, block.ingested_at)
+            except RefusedError as error:
+                await self._halve(place, owner, rows, positions, block, error)
+                return
+            self._counters.add("rows_inserted_total", len(rows))
+            if not unsure or place.topic == SESSIONS:
+                # Sessions need no look into the table: a version stored twice is one session all the same.
+                return
+            first, last = positions[0][0], positions[-1][0]
+            stored = await self.until_answered(lambda: self._writer.stored(place, first, last))  # noqa: B023
+            rows, positions = _without(rows, positions, stored)
+            if rows:
+                refill += 1
+                log.error("rows were missing after an insert, storing them again", count=len(rows), label=label)
+                self._counters.add("rows_inserted_total", -len(rows))
+                label = label_of_part(positions, refill)
+
+    async def _until_inserted(
+        self, place: Place, owner: int, rows: Sequence[Row], label: str, ingested_at: int
+    ) -> bool:
+        """Insert, again and again until there is an answer. Whether there were attempts without one."""
+        backoff = Backoff()
+        unsure = False
+        while True:
+            try:
+                await self._writer.insert(place, owner, rows, label, ingested_at)
+            except UnansweredError as error:
+                unsure = True
+                self.trouble = str(error)
+                self._counters.add("inserts_retried_total")
+                log.warning("insert without answer, trying again", block=label, topic=place.topic, error=str(error))
+                await backoff.sleep()
+            else:
+                self.trouble = ""
+                return unsure
+
+    async def _halve(
+        self,
+        place: Place,
+        owner: int,
+        rows: Sequence[Row],
+        positions: Sequence[Position],
+        block: Block,
+        error: RefusedError,
+    ) -> None:
+        """Find the rows that ClickHouse refuses: a dead letter each, the others are stored."""
+        if len(rows) == 1:
+            offset = positions[0][0]
+            log.error("row refused", topic=place.topic, partition=place.partition, offset=offset, error=str(error))
+            letter = dead_letter(place, offset, block.message_at(offset), Reason.REFUSED_BY_STORE, str(error))
+            await publish_letters(self._publisher, [letter])
+            self._counters.add("rows_refused_total")
+            return
+        middle = len(rows) // 2
+        for part in (slice(None, middle), slice(middle, None)):
+            label = label_of_part(positions[part])
+            await self._insert(place, owner, rows[part], positions[part], label, block)
+
+
+def _without(
+    rows: Sequence[Row], positions: Sequence[Position], stored: set[Position]
+) -> tuple[list[Row], list[Position]]:
+    left = [(row, position) for row, position in zip(rows, positions, strict=True) if position not in stored]
+    return [row for row, _ in left], [position for _, position in left]

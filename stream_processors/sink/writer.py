@@ -1,0 +1,192 @@
+"""The one place that writes to ClickHouse: over HTTP, as the user ``writer``."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+import msgspec
+from clickhouse_connect.driver import create_async_client
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.settings import ClickHouse
+from schemas.topics import SESSIONS
+from stream_processors.sink import statements
+from stream_processors.sink.answers import meaning_of
+from stream_processors.sink.ledger import query_id_of, token_of
+from stream_processors.sink.places import Place
+from stream_processors.sink.spool import Row
+
+#: One more than the largest block: the server must never split one, a part of a block would be visible alone.
+_ONE_BLOCK = 1 << 30
+
+_INSERT_SETTINGS = {
+    "async_insert": 0,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "max_insert_block_size": _ONE_BLOCK,
+    "max_insert_block_size_bytes": 0,
+    "min_insert_block_size_rows": _ONE_BLOCK,
+    "min_insert_block_size_bytes": 0,
+    # Several threads would make several blocks of one body.
+    "max_threads": 1,
+    "max_insert_threads": 1,
+    "input_format_parallel_parsing": 0,
+    "input_format_skip_unknown_fields": 0,
+    # Details are an object in the message and text in the table.
+    "input_format_json_read_objects_as_strings": 1,
+}
+
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class Writer:
+    """Statements of the sink. Each raises UnansweredError when ClickHouse is away; the caller tries again."""
+
+    def __init__(self, settings: ClickHouse, *, timeout: float = 60.0) -> None:
+        self._settings = settings
+        self._timeout = timeout
+        self._client: AsyncClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def insert(
+        self,
+        place: Place,
+        owner: int,
+        rows: Sequence[Row],
+        label: str,
+        ingested_at: int,
+    ) -> None:
+        """Store these rows as one part, or nothing of them; ``label`` names them within their partition.
+
+        Raises RefusedError, FencedError, UnansweredError. The same call again is harmless (``ledger``: ambiguous).
+        """
+        statement = statements.INSERT_SESSIONS if place.topic == SESSIONS else statements.INSERT_EVENTS
+        await self._command(
+            statement,
+            {
+                "epoch": place.epoch,
+                "topic": place.topic,
+                "partition": place.partition,
+                "owner": owner,
+                "ingested_at": ingested_at,
+            },
+            data=_encode_lines(rows),
+            settings={
+                **_INSERT_SETTINGS,
+                "insert_deduplication_token": token_of(place, label),
+                "query_id": query_id_of(place, owner, label),
+            },
+        )
+
+    async def take_over(self, places: Sequence[Place]) -> dict[Place, int]:
+        """Become the owner of these partitions: from here on nobody else stores rows of them.
+
+        An owner is one more than any before, and at least the time in microseconds: two sinks that take over at once
+        then differ, and a number is not given again after the rows of ``sink_owners`` expired.
+        """
+        if not places:
+            return {}
+        found = await self._query(statements.OWNERS, {"epochs": sorted({place.epoch for place in places})})
+        highest = {(epoch, topic, partition): owner for epoch, topic, partition, owner in found}
+        owners = {
+            place: max(
+                highest.get((place.epoch, place.topic, place.partition), 0) + random.randint(1, 1 << 16),
+                time.time_ns() // 1000,
+            )
+            for place in places
+        }
+        await self._insert_owners(owners)
+        # Inserts of a former owner that passed the fence before our row was there.
+        await self._command(statements.KILL, {"prefixes": [place.query_prefix() for place in places]})
+        return owners
+
+    async def frontier(self, place: Place, first: int) -> int:
+        """One more than the highest stored offset of the partition, at least ``first``."""
+        if place.topic == SESSIONS:
+            # Sessions carry no position: a version that is stored twice is one session all the same.
+            return first
+        rows = await self._query(
+            statements.FRONTIER,
+            {"epoch": place.epoch, "topic": place.topic, "partition": place.partition, "first": first},
+        )
+        count, highest = rows[0]
+        return highest + 1 if count else first
+
+    async def stored(self, place: Place, first: int, last: int) -> set[tuple[int, int]]:
+        """Offset and index of the partition's stored rows between two offsets, both included."""
+        rows = await self._query(
+            statements.STORED,
+            {
+                "epoch": place.epoch,
+                "topic": place.topic,
+                "partition": place.partition,
+                "first": first,
+                "last": last,
+            },
+        )
+        return {(offset, index) for offset, index in rows}
+
+    async def active_parts(self) -> int:
+        """Active parts of the fullest table partition that the sink writes to."""
+        rows = await self._query(statements.ACTIVE_PARTS, {})
+        return int(rows[0][0]) if rows else 0
+
+    async def _insert_owners(self, owners: dict[Place, int]) -> None:
+        client = await self._connected()
+        try:
+            await client.insert(
+                "sink_owners",
+                [[place.epoch, place.topic, place.partition, owner] for place, owner in owners.items()],
+                column_names=["epoch", "topic", "partition", "owner"],
+                settings={"async_insert": 0},
+            )
+        except (ClickHouseError, aiohttp.ClientError, OSError) as error:
+            raise meaning_of(getattr(error, "code", None), str(error)) from error
+
+    async def _command(
+        self,
+        statement: str,
+        parameters: dict[str, Any],
+        data: bytes | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> None:
+        client = await self._connected()
+        try:
+            await client.command(statement, parameters=parameters, data=data, settings=settings)
+        except (ClickHouseError, aiohttp.ClientError, OSError) as error:
+            raise meaning_of(getattr(error, "code", None), str(error)) from error
+
+    async def _query(self, statement: str, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
+        client = await self._connected()
+        try:
+            rows: Sequence[Sequence[Any]] = (await client.query(statement, parameters=parameters)).result_rows
+        except (ClickHouseError, aiohttp.ClientError, OSError) as error:
+            raise meaning_of(getattr(error, "code", None), str(error)) from error
+        return rows
+
+    async def _connected(self) -> AsyncClient:
+        async with self._connecting:
+            if self._client is None:
+                settings = self._settings
+                options: dict[str, Any] = {"dsn": settings.url, "username": settings.writer}
+                try:
+                    self._client = await create_async_client(
+                        **options,
+                        password=settings.writer_password,
+                        database=settings.database,
+                        compress=False,
+                        autogenerate_session_id=False,
+                        connect_timeout=5,
+                        send_receive_timeout=int(self._timeout),
+                    )
+                except (ClickHouseError, aiohttp.ClientError, OSError) as error:
+                    raise meaning_of(getattr(error, "code", None), str(error)) from error
+            return self._client
