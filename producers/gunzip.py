@@ -18,18 +18,18 @@ class Gunzip:
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Pieces of at most 1 MiB, however well the chunk was packed."""
-        while chunk:
+        while chunk := chunk if self._begun else chunk.lstrip(b"\0"):
+            # Zeros between and after members are padding.
+            self._begun = True
             piece = self._member.decompress(chunk, _PIECE)
             if piece:
                 yield piece
             if self._member.eof:
-                # Padding with zeros between and after members is allowed.
-                chunk = self._member.unused_data.lstrip(b"\0")
+                chunk = self._member.unused_data
                 self._member = zlib.decompressobj(_GZIP)
-                self._begun = bool(chunk)
+                self._begun = False
             else:
                 chunk = self._member.unconsumed_tail
-                self._begun = True
 
     @property
     def complete(self) -> bool:
