@@ -57,6 +57,14 @@ class Ledger(Generic[Partition]):
         entry = self._entries.get(partition)
         return self._advance(entry) if entry else None
 
+    def is_busy(self, partition: Partition) -> bool:
+        """Whether batches of it are under way."""
+        entry = self._entries.get(partition)
+        if entry is None:
+            return False
+        self._advance(entry)
+        return bool(entry.under_way)
+
     def hold(self, partition: Partition, floor: int | None) -> None:
         """Commit nothing from ``floor`` on; None lifts it. A partition that is gone is ignored."""
         entry = self._entries.get(partition)

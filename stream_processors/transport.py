@@ -94,6 +94,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         #: Counts how often reading was placed anew; what was fetched under another number is dropped.
         self._placing = 0
         self._place_again = False
+        #: Whether fetched records are still being handed out.
+        self._handing_out = False
 
     def _new_consumer_thread(self) -> Any:
         return BatchThread(self, loop=self.loop, beacon=self.beacon)
@@ -126,10 +128,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             good = await self._without_holes(tp, fetched)
             slices.extend((tp, good[start : start + size], start) for start in range(0, len(good), size))
         slices.sort(key=lambda each: each[2])
+        self._handing_out = True
         for tp, part, _start in slices:
             if placing != self._placing or not self.flow_active:
                 # A rebalance has begun or passed; reading is placed anew at its end.
-                return
+                break
             batch = RecordBatch(tp, part, generation)
             self.ledger.delivered(tp, batch)
             newest = part[-1]
@@ -151,6 +154,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                     generation_id=generation,
                 ),
             )
+        self._handing_out = False
 
     async def _without_holes(self, tp: TP, fetched: Sequence[Message]) -> Sequence[Message]:
         """What may be delivered now, see producers.kafka.holes."""
@@ -209,6 +213,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         notify(self._waiting_for_ack)
         return True
 
+    async def wait_empty(self) -> None:
+        """Wait until the agents have finished what they began, then commit. Faust also collects garbage in each
+        round, which takes seconds with a million sessions in memory."""
+        while self._unacked_messages and not self.should_stop:
+            await self._wait_for_ack(timeout=1)
+            self._clean_unacked_messages()
+        await self.commit()
+
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what is due; a commit that fails is repeated by the next one."""
         assigned = self.assignment()
@@ -237,7 +249,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         found = {}
         for tp, (fetched, highwater) in self._thread.marks().items():
             position = self.ledger.position(tp)
-            found[tp] = (position if position is not None else fetched or 0, highwater)
+            if fetched is not None and (position is None or not (self._handing_out or self.ledger.is_busy(tp))):
+                # Behind the last record there may be offsets without records: markers of transactions.
+                position = max(fetched, position or 0)
+            found[tp] = (position or 0, highwater)
         return found
 
     # Where reading starts

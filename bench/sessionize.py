@@ -1,0 +1,153 @@
+"""Connection records per second through one worker process, output and state included, against a textbook agent.
+
+Run: ``python -m bench.sessionize``. Starts its own embedded servers in a temporary folder, fills ``connections`` with
+short sessions, and lets a worker and ``bench/textbook_agent.py`` read them. The time counts from the first batch
+planned to the last one acknowledged by Kafka.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from pathlib import Path
+
+import msgspec
+
+from producers.kafka.publisher import Item, Publisher, partition_of
+from schemas import topics
+from schemas.records import Action, Connection, position_of, session_key
+from schemas.settings import Settings
+from stream_processors import app as worker
+from stream_processors.sessionize import Published, Sessions
+from stream_processors.transport import RecordBatch
+from tests.stack import embedded_stack
+
+#: Sessions open at once, per sensor: each lasts so many connects of others.
+_OPEN = 100
+_encode = msgspec.json.Encoder().encode
+
+
+def short_sessions(count: int, run: int, partitions: int) -> dict[int, list[Item]]:
+    """``count`` connection records as route writes them, half connects, half disconnects, by partition."""
+    items: dict[int, list[Item]] = {partition: [] for partition in range(partitions)}
+    opened: deque[Connection] = deque()
+    start = 1_795_309_467_923_239 + run * 3_600_000_000
+    written = number = 0
+    while written < count:
+        connect = Connection(
+            action=Action.CONNECT,
+            sensor=f"bench-{number % 8}",
+            time=start + number * 500,
+            session_id=f"{run:02d}-{number:09x}",
+            protocol="ssh",
+            client_ip=f"198.51.100.{number % 250}",
+            client_port=1024 + number % 60_000,
+            server_ip="192.0.2.1",
+            server_port=22,
+        )
+        number += 1
+        records = [connect]
+        opened.append(connect)
+        if len(opened) > _OPEN:
+            first = opened.popleft()
+            records.append(
+                msgspec.structs.replace(first, action=Action.DISCONNECT, time=start + number * 500, positions=[])
+            )
+        for record in records:
+            key = session_key(record)
+            partition = partition_of(key, partitions)
+            record.source = f"bench/{topics.CONNECTIONS_IN}/{partition}"
+            record.positions = [position_of(run * count + written, 0)]
+            record.record_id = f"{record.source}/{written}/0"
+            items[partition].append((key, _encode(record), ()))
+            written += 1
+    return items
+
+
+async def publish(settings: Settings, items: dict[int, list[Item]]) -> None:
+    async with Publisher(settings.kafka) as publisher:
+        futures = []
+        for partition, some in items.items():
+            futures += await publisher.send_batch(topics.CONNECTIONS, partition, some)
+        await asyncio.gather(*futures)
+
+
+def child(settings: Settings, expected: int) -> None:
+    """A worker that says how fast it was, then ends itself."""
+    began: list[float] = []
+    done = 0
+    plan, deliver = Sessions.plan, Sessions.deliver
+
+    def timed_plan(self: Sessions, batch: RecordBatch) -> Published:
+        if not began:
+            began.extend((time.perf_counter(), time.process_time()))
+        return plan(self, batch)
+
+    async def timed_deliver(self: Sessions, batch: RecordBatch, published: Published) -> None:
+        nonlocal done
+        await deliver(self, batch, published)
+        done += sum(1 for record in batch.records if record.key is not None)
+        if done >= expected:
+            print(f"CPU: {(time.process_time() - began[1]) / done * 1e6:.2f} µs per record")
+            print(round(done / (time.perf_counter() - began[0])), flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    Sessions.plan = timed_plan  # type: ignore[method-assign]
+    Sessions.deliver = timed_deliver  # type: ignore[method-assign]
+    sys.exit(worker.run_worker(settings))
+
+
+def measured(arguments: list[str]) -> int:
+    """Runs a child and returns the rate it printed last."""
+    done = subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, check=False)
+    lines = [line for line in done.stdout.splitlines() if line.strip().isdigit()]
+    if not lines:
+        raise RuntimeError(f"{arguments[0]} measured nothing:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    print(*(line for line in done.stdout.splitlines() if line.startswith("CPU: ")))
+    return int(lines[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=400_000, help="connection records per run")
+    parser.add_argument("--textbook-records", type=int, default=40_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=Settings().worker.batch)
+    parser.add_argument("--child", help="settings file; used by the bench itself")
+    arguments = parser.parse_args()
+    if arguments.child:
+        child(msgspec.json.decode(Path(arguments.child).read_bytes(), type=Settings), arguments.records)
+        return
+    settings = Settings()
+    settings = msgspec.structs.replace(settings, worker=msgspec.structs.replace(settings.worker, batch=arguments.batch))
+    rates = []
+    with (
+        tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder,
+        embedded_stack(Path(folder), settings) as stack,
+    ):
+        file = Path(folder) / "settings.json"
+        file.write_bytes(_encode(stack.settings))
+        for run in range(arguments.runs):
+            items = short_sessions(arguments.records, run, stack.settings.kafka.partitions)
+            asyncio.run(publish(stack.settings, items))
+            written = sum(map(len, items.values()))
+            rates.append(measured(["bench.sessionize", "--child", str(file), "--records", str(written)]))
+            print(f"worker, run {run + 1}: {rates[-1]:,} records/s")
+        slow = [
+            measured(["bench.textbook_agent", str(file), str(arguments.textbook_records), str(run)])
+            for run in range(arguments.runs)
+        ]
+    fast, textbook = statistics.median(rates), statistics.median(slow)
+    print(f"worker:   median {fast:,.0f} records/s")
+    print(f"textbook: median {textbook:,.0f} records/s")
+    print(f"ratio:    {fast / textbook:.1f}")
+
+
+if __name__ == "__main__":
+    main()
