@@ -24,8 +24,8 @@ from schemas import topics
 from schemas.records import Action, Connection, position_of, session_key
 from schemas.settings import Settings
 from stream_processors import app as worker
+from stream_processors.intake import RecordBatch
 from stream_processors.sessionize import Published, Sessions
-from stream_processors.transport import RecordBatch
 from tests.stack import embedded_stack
 
 #: Sessions open at once, per sensor: each lasts so many connects of others.

@@ -21,12 +21,13 @@ from schemas.metrics import Counters
 from schemas.settings import Settings
 from stream_processors import groups
 from stream_processors.heartbeat import Marks, beat, heartbeat, instance_name
+from stream_processors.intake import Intake
 from stream_processors.lanes import Lanes, repeated
 from stream_processors.lean_records import use_lean_records
 from stream_processors.restore import Restorer, read_topics
 from stream_processors.route import Router
 from stream_processors.sessionize import Sessions
-from stream_processors.transport import BatchTransport, Intake, batch_topics
+from stream_processors.transport import BatchTransport, batch_topics
 
 log = structlog.get_logger()
 

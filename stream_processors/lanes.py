@@ -13,7 +13,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from stream_processors.transport import RecordBatch
+from stream_processors.intake import RecordBatch
 
 log = structlog.get_logger()
 

@@ -20,11 +20,11 @@ from schemas.records import EndReason, Session, State
 from schemas.settings import Settings
 from stream_processors import groups
 from stream_processors.endings import EVIDENCE
+from stream_processors.intake import Intake
 from stream_processors.limits import limits_of
 from stream_processors.sessionize import Owned, Sessions
 from stream_processors.sessionizer import Sessionizer
 from stream_processors.stored_sessions import UNAVAILABLE, stored_sessions
-from stream_processors.transport import Intake
 
 log = structlog.get_logger()
 

@@ -20,8 +20,8 @@ from schemas.dead_letters import DeadLetter, Reason, Stage
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, session_key
 from stream_processors.activity import activity_of, add_activity
+from stream_processors.intake import Intake, RecordBatch
 from stream_processors.ticks import SourceClock
-from stream_processors.transport import Intake, RecordBatch
 
 _encode = msgspec.json.Encoder().encode
 #: Base64 and the letter's other fields must fit into a message, too.

@@ -17,10 +17,10 @@ from producers.kafka.publisher import Item, Publisher
 from schemas import metrics, topics
 from schemas.dead_letters import DeadLetter, Reason, Stage
 from schemas.records import Connection, Session, Tick
+from stream_processors.intake import Intake, RecordBatch, Start
 from stream_processors.lanes import repeated
 from stream_processors.route import send_letters
 from stream_processors.sessionizer import Sessionizer
-from stream_processors.transport import Intake, RecordBatch, Start
 
 _decode_connection = msgspec.json.Decoder(Connection).decode
 _decode_tick = msgspec.json.Decoder(Tick).decode

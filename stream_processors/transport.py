@@ -7,67 +7,27 @@ replaced are what gets fetched and yielded, which offsets may be committed, and 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import faust
-import msgspec
 import structlog
-from aiokafka import TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 from mode.utils.futures import notify
 
-from producers.kafka.holes import Gap, HoleCheck
+from producers.kafka.holes import HoleCheck, expects_no_holes
 from producers.kafka.message import Message
-from schemas.metrics import Counters
-from schemas.settings import Settings
+from stream_processors.fetching import BatchThread
+from stream_processors.intake import Intake, RecordBatch
 from stream_processors.ledger import Ledger
 
 log = structlog.get_logger()
 
 #: Pause before a hole is read again, seconds.
 _HOLE_PAUSE = 0.02
-
-
-class RecordBatch:
-    """Raw records of one partition, ascending. ``processed`` lets its offsets be committed; nothing else does."""
-
-    __slots__ = ("generation", "last", "processed", "records", "tp")
-
-    def __init__(self, tp: TP, records: Sequence[Message], generation: int) -> None:
-        self.tp = tp
-        self.records = records
-        self.last = records[-1].offset
-        self.generation = generation
-        self.processed = False
-
-
-class Start(msgspec.Struct, frozen=True):
-    """Where reading of a partition goes on whose state this worker has kept: behind what it has applied."""
-
-    position: int
-    floor: int | None = None
-
-
-class Intake:
-    """What the transport asks of the worker, and what the worker may ask of the transport."""
-
-    def __init__(self, settings: Settings, counters: Counters) -> None:
-        self.settings = settings
-        self.counters = counters
-        #: Topic → epoch: written beside each committed offset, so that an offset of another life is never believed.
-        self.epochs: Mapping[str, str] = {}
-        #: Partitions whose state was kept over a rebalance.
-        self.starts: dict[TP, Start] = {}
-        self.ledger: Ledger[TP] = Ledger()
-        #: A hole was given up: called before anything behind it is delivered.
-        self.on_gap: Callable[[TP, Gap], Awaitable[None]] | None = None
-        #: A partition's log stands before the offset we had come to: called to learn the epochs again.
-        self.on_rewound: Callable[[TP], Awaitable[None]] | None = None
 
 
 class PassThrough(faust.Schema):  # type: ignore[misc]
@@ -169,7 +129,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self.ledger.begin(tp, fetched[0].offset, None, None)
             self._holes.pop(tp, None)
         kafka = self.intake.settings.kafka
-        if not kafka.contiguous:
+        if not expects_no_holes(kafka, tp.topic):
             return fetched
         check = self._holes.get(tp)
         if check is None:
@@ -281,62 +241,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             positions[tp] = position
         self._holes.clear()
         await self._thread.call_thread(self._thread.place, positions)
-
-
-class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The thread with aiokafka's consumer. The coroutines here run in it, by ``call_thread``."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        # Faust hard-codes 1,500 ms, and the embedded broker answers at half of it; 100 ms bring a record to the
-        # agent in 27 to 55 ms.
-        consumer._fetch_max_wait_ms = self.consumer.intake.settings.kafka.fetch_max_wait_ms
-        return consumer
-
-    async def fetch_committed(self, tps: set[TP]) -> dict[TP, OffsetAndMetadata]:
-        """Committed offsets with the epoch that was written beside them. Raises KafkaError."""
-        coordinator = self._ensure_consumer()._coordinator
-        found = await coordinator.fetch_committed_offsets([TopicPartition(*tp) for tp in tps])
-        return {ensure_TP(tp): committed for tp, committed in found.items()}
-
-    async def place(self, positions: Mapping[TP, int | None]) -> None:
-        """Read on at these offsets; None is the beginning of the log."""
-        consumer = self._ensure_consumer()
-        beginnings = []
-        for tp, offset in positions.items():
-            partition = TopicPartition(*tp)
-            if offset is None:
-                beginnings.append(partition)
-            else:
-                consumer.seek(partition, offset)
-        if beginnings:
-            await consumer.seek_to_beginning(*beginnings)
-
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        consumer = self._ensure_consumer()
-        epochs = self.consumer.intake.epochs
-        try:
-            await consumer.commit(
-                {
-                    TopicPartition(*tp): OffsetAndMetadata(offset, epochs.get(tp.topic, ""))
-                    for tp, offset in offsets.items()
-                }
-            )
-        except (CommitFailedError, IllegalStateError):
-            # The group has rebalanced: whoever has the partitions now reads these records again.
-            return False
-        except KafkaError as error:
-            log.warning("commit failed, it will be repeated", error=repr(error))
-            return False
-        return True
-
-    def marks(self) -> dict[TP, tuple[int | None, int | None]]:
-        """Per assigned partition: fetch position and the high-water mark of the last fetch, None before one."""
-        subscription = self._ensure_consumer()._subscription.subscription
-        if subscription is None or subscription.assignment is None:
-            return {}
-        states = {tp: subscription.assignment.state_value(tp) for tp in subscription.assignment.tps}
-        return {ensure_TP(tp): (state._position, state.highwater) for tp, state in states.items() if state is not None}
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]
