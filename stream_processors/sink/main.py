@@ -1,6 +1,7 @@
 """The sink's process."""
 
 import asyncio
+import gc
 import signal
 
 import structlog
@@ -19,6 +20,9 @@ def run_sink(settings: Settings) -> int:
 
     1 after a failure that waiting does not mend; the supervisor starts the process again.
     """
+    # Blocks are tens of thousands of objects without cycles: the default has the collector walk them all the time.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     return asyncio.run(_run(settings))
 
 

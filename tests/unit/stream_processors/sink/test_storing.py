@@ -1,0 +1,243 @@
+"""The table of cases of ``stream_processors.sink.ledger``, one test each; the writer is played by a list of answers."""
+
+import msgspec
+import pytest
+
+from producers.kafka.publisher import Publisher
+from schemas.dead_letters import DeadLetter
+from schemas.metrics import Counters
+from schemas.records import Event, Session
+from schemas.settings import Kafka
+from stream_processors.sink import storing as storing_module
+from stream_processors.sink.answers import FencedError, RefusedError, UnansweredError, meaning_of
+from stream_processors.sink.ledger import Case, Ledger, Position, case_of
+from stream_processors.sink.places import Place
+from stream_processors.sink.spool import Block, Row
+from stream_processors.sink.storing import Storing
+
+PLACE = Place("epoch-1", "sensor.events", 3)
+SESSIONS = Place("epoch-1", "sessions", 3)
+
+
+class Message(msgspec.Struct, frozen=True):
+    offset: int
+    value: bytes | None = b"{}"
+    key: bytes | None = None
+    timestamp: int = 5
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Table:
+    """A table in memory that stores as ClickHouse does: whole inserts, a token only once.
+
+    ``faults`` are raised by the next inserts; a pair (error, stored) says whether the rows went in before.
+    """
+
+    def __init__(self, rows: set[Position] | None = None) -> None:
+        self.rows: list[Position] = sorted(rows or ())
+        self.sessions: list[tuple[str, int]] = []
+        self.tokens: list[str] = []
+        self.stamps: list[int] = []
+        self.bad: set[int] = set()
+        self.faults: list[tuple[Exception, bool]] = []
+        self.forgets_rows_of_next_insert = False
+        self.lookups = 0
+
+    async def insert(self, place: Place, owner: int, rows: list[Row], label: str, ingested_at: int) -> None:
+        fault, stored_before = self.faults.pop(0) if self.faults else (None, True)
+        if isinstance(fault, FencedError):
+            raise fault
+        self.stamps.append(ingested_at)
+        if any(isinstance(row, Event) and row.offset in self.bad for row in rows):
+            raise RefusedError("Code 117: bad row")
+        if stored_before and label not in self.tokens:
+            self.tokens.append(label)
+            if self.forgets_rows_of_next_insert:
+                self.forgets_rows_of_next_insert = False
+            else:
+                for row in rows:
+                    if isinstance(row, Event):
+                        self.rows.append((row.offset, row.index))
+                    else:
+                        self.sessions.append((row.session_id, row.revision))
+        if fault is not None:
+            raise fault
+
+    async def stored(self, place: Place, first: int, last: int) -> set[Position]:
+        self.lookups += 1
+        return {position for position in self.rows if first <= position[0] <= last}
+
+
+def block(first: int, last: int, rows_each: int = 1) -> Block:
+    rows = [
+        Event(sensor="s", time=1, offset=offset, index=index)
+        for offset in range(first, last + 1)
+        for index in range(rows_each)
+    ]
+    messages = [Message(offset) for offset in range(first, last + 1)]
+    return Block(first, last, rows, [row.offset for row in rows], messages, ingested_at=1234)
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> list[DeadLetter]:
+    written: list[DeadLetter] = []
+
+    async def publish(_: Publisher, batch: list[DeadLetter]) -> None:
+        written.extend(batch)
+
+    async def at_once(_: object) -> None:
+        return None
+
+    monkeypatch.setattr(storing_module, "publish_letters", publish)
+    monkeypatch.setattr(storing_module.Backoff, "sleep", at_once)
+    return written
+
+
+async def store(table: Table, ledger: Ledger, one: Block, counters: Counters | None = None) -> None:
+    storing = Storing(table, Publisher(Kafka()), counters or Counters())  # type: ignore[arg-type]
+    await storing.store(ledger, 1, one)
+
+
+def test_the_case_follows_from_what_the_table_has() -> None:
+    rows = [(1, 0), (2, 0)]
+    assert case_of(rows, set()) is Case.NEW
+    assert case_of(rows, {(1, 0), (2, 0)}) is Case.SAME
+    assert case_of(rows, {(2, 0)}) is Case.OVERLAPPING
+    assert case_of(rows, {(9, 0)}) is Case.NEW
+
+
+async def test_new_all_rows_are_inserted_without_a_look_into_the_table(letters: list[DeadLetter]) -> None:
+    table, ledger = Table(), Ledger(PLACE, 10, 10)
+    await store(table, ledger, block(10, 12))
+    assert table.rows == [(10, 0), (11, 0), (12, 0)]
+    assert table.tokens == ["10-12"]
+    assert table.lookups == 0
+    assert ledger.done == 13
+
+
+async def test_same_nothing_is_inserted_and_the_offset_moves(letters: list[DeadLetter]) -> None:
+    table, ledger, counters = Table({(10, 0), (11, 0)}), Ledger(PLACE, 10, 12), Counters()
+    await store(table, ledger, block(10, 11), counters)
+    assert table.rows == [(10, 0), (11, 0)]
+    assert table.tokens == []
+    assert ledger.done == 12
+    assert counters.values == {"rows_already_stored_total": 2}
+
+
+async def test_overlapping_only_the_missing_rows_are_inserted_under_a_token_of_their_own(
+    letters: list[DeadLetter],
+) -> None:
+    table, ledger = Table({(10, 0), (12, 0)}), Ledger(PLACE, 10, 13)
+    await store(table, ledger, block(10, 14))
+    assert sorted(table.rows) == [(10, 0), (11, 0), (12, 0), (13, 0), (14, 0)]
+    assert table.tokens == ["11.0-14.0"]
+    assert ledger.done == 15
+
+
+async def test_overlapping_within_one_message_is_told_apart_by_the_index(letters: list[DeadLetter]) -> None:
+    table, ledger = Table({(10, 0)}), Ledger(PLACE, 10, 11)
+    await store(table, ledger, block(10, 10, rows_each=2))
+    assert sorted(table.rows) == [(10, 0), (10, 1)]
+
+
+async def test_below_nothing_happens(letters: list[DeadLetter]) -> None:
+    table, ledger = Table(), Ledger(PLACE, 20, 20)
+    await store(table, ledger, block(10, 19))
+    assert table.rows == []
+    assert ledger.done == 20
+
+
+@pytest.mark.parametrize("stored_before", [True, False])
+async def test_ambiguous_the_same_insert_is_repeated_until_there_is_an_answer(
+    letters: list[DeadLetter], stored_before: bool
+) -> None:
+    table, ledger, counters = Table(), Ledger(PLACE, 0, 0), Counters()
+    table.faults = [(UnansweredError("connection lost"), stored_before), (UnansweredError("refused"), False)]
+    await store(table, ledger, block(0, 2), counters)
+    assert table.rows == [(0, 0), (1, 0), (2, 0)]
+    assert table.tokens == ["0-2"]
+    assert set(table.stamps) == {1234}
+    assert counters.values == {"inserts_retried_total": 2, "rows_inserted_total": 3}
+
+
+async def test_ambiguous_rows_that_the_server_lost_are_found_and_stored(letters: list[DeadLetter]) -> None:
+    table, ledger, counters = Table(), Ledger(PLACE, 0, 0), Counters()
+    table.faults = [(UnansweredError("server ended"), True)]
+    table.forgets_rows_of_next_insert = True
+    await store(table, ledger, block(0, 2), counters)
+    assert table.rows == [(0, 0), (1, 0), (2, 0)]
+    assert table.tokens == ["0-2", "0.0-2.0#1"]
+    assert counters.values["rows_inserted_total"] == 3
+
+
+async def test_refused_only_the_bad_rows_are_dead_letters_and_the_others_are_stored(
+    letters: list[DeadLetter],
+) -> None:
+    table, ledger, counters = Table(), Ledger(PLACE, 0, 0), Counters()
+    table.bad = {3, 17}
+    await store(table, ledger, block(0, 19), counters)
+    assert sorted(table.rows) == [(offset, 0) for offset in range(20) if offset not in table.bad]
+    assert [(letter.offset, letter.stage, letter.reason) for letter in letters] == [
+        (3, "sink", "refused_by_store"),
+        (17, "sink", "refused_by_store"),
+    ]
+    assert letters[0].value == b"{}"
+    assert "bad row" in letters[0].expected
+    assert counters.values == {"rows_inserted_total": 18, "rows_refused_total": 2}
+    assert ledger.done == 20
+
+
+async def test_refused_halves_of_one_message_do_not_share_a_token(letters: list[DeadLetter]) -> None:
+    table, ledger = Table(), Ledger(PLACE, 5, 5)
+    table.bad = {6}
+    await store(table, ledger, block(5, 6, rows_each=4))
+    assert sorted(table.rows) == [(5, 0), (5, 1), (5, 2), (5, 3)]
+    assert len(table.tokens) == len(set(table.tokens))
+    assert len(letters) == 4
+
+
+async def test_fenced_nothing_more_is_done_and_the_offset_stays(letters: list[DeadLetter]) -> None:
+    table, ledger = Table(), Ledger(PLACE, 0, 0)
+    table.faults = [(FencedError("fenced"), False)]
+    with pytest.raises(FencedError):
+        await store(table, ledger, block(0, 2))
+    assert table.rows == []
+    assert ledger.done == 0
+
+
+async def test_a_replay_of_everything_changes_nothing(letters: list[DeadLetter]) -> None:
+    table = Table()
+    await store(table, Ledger(PLACE, 0, 0), block(0, 49))
+    again = Ledger(PLACE, 0, 50)
+    for first in range(0, 50, 7):
+        await store(table, again, block(first, min(first + 6, 49)))
+    assert table.rows == [(offset, 0) for offset in range(50)]
+
+
+async def test_sessions_keep_the_highest_revision_of_a_block_and_are_never_looked_up(
+    letters: list[DeadLetter],
+) -> None:
+    table, ledger = Table(), Ledger(SESSIONS, 0, 0)
+    sessions = [
+        Session(session_id=name, sensor="s", key="k", revision=revision)
+        for name, revision in [("a", 1), ("b", 5), ("a", 3), ("b", 4)]
+    ]
+    await store(table, ledger, Block(0, 3, sessions, [0, 1, 2, 3], [], ingested_at=1))
+    assert table.sessions == [("b", 5), ("a", 3)]
+    assert table.lookups == 0
+    assert ledger.done == 4
+
+
+async def test_a_block_without_rows_moves_the_offset(letters: list[DeadLetter]) -> None:
+    table, ledger = Table(), Ledger(PLACE, 0, 0)
+    await store(table, ledger, Block(0, 9, [], [], [], ingested_at=1))
+    assert table.stamps == []
+    assert ledger.done == 10
+
+
+def test_errors_are_told_apart_by_code() -> None:
+    assert isinstance(meaning_of(395, "Code: 395. fenced"), FencedError)
+    assert isinstance(meaning_of(117, "Code: 117. Incorrect data"), RefusedError)
+    assert isinstance(meaning_of(252, "Code: 252. Too many parts"), UnansweredError)
+    assert isinstance(meaning_of(60, "Code: 60. Unknown table"), UnansweredError)
+    assert isinstance(meaning_of(None, ""), UnansweredError)
