@@ -20,7 +20,7 @@ from schemas import topics
 from schemas.metrics import Counters
 from schemas.settings import Settings
 from stream_processors import groups
-from stream_processors.heartbeat import Marks, beat, heartbeat, instance_name
+from stream_processors.heartbeat import Marks, beat, heartbeat, instance_name, send
 from stream_processors.intake import Intake
 from stream_processors.lanes import Lanes, repeated
 from stream_processors.lean_records import use_lean_records
@@ -58,11 +58,11 @@ def run_worker(settings: Settings) -> int:
     return asyncio.run(Worker(settings).run())
 
 
-def make_app(settings: Settings) -> Any:
+def make_app(settings: Settings, group: str = groups.WORKER) -> Any:
     """A Faust app that only reads in batches: no web server, no tables, no leader (faust-microbatch: settings)."""
     kafka = settings.kafka
     return faust.App(
-        groups.WORKER,
+        group,
         broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap.split(",")],
         datadir=str(Path(settings.data) / "worker"),
         store="memory://",
@@ -218,4 +218,6 @@ class Worker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            # The last word: nothing is assigned any more, and the counters are complete.
+            await send(self._publisher, heartbeat(self._instance, -1, {}, self._counters.values, "stopped"))
             await self._publisher.stop()

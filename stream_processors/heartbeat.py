@@ -46,14 +46,16 @@ def heartbeat(instance: str, generation: int, marks: Marks, counters: Mapping[st
 
 
 async def beat(publisher: Publisher, current: Callable[[], Heartbeat]) -> None:
-    """Publish a heartbeat each second, until cancelled. One that cannot be sent is replaced by the next."""
+    """Publish a heartbeat each second, until cancelled."""
     while True:
-        now = current()
-        try:
-            future = await publisher.send(
-                topics.HEALTH, f"{now.component}/{now.instance}".encode(), _encode(now), partition=0
-            )
-            await future
-        except KafkaError as error:
-            log.warning("heartbeat was not sent", error=repr(error))
+        await send(publisher, current())
         await asyncio.sleep(_INTERVAL)
+
+
+async def send(publisher: Publisher, now: Heartbeat) -> None:
+    """Publish one heartbeat. One that cannot be sent is replaced by the next."""
+    try:
+        key = f"{now.component}/{now.instance}".encode()
+        await (await publisher.send(topics.HEALTH, key, _encode(now), partition=0))
+    except KafkaError as error:
+        log.warning("heartbeat was not sent", error=repr(error))

@@ -108,10 +108,11 @@ class Sessions:
     def keep(self, partitions: set[int], generation: int) -> set[int]:
         """Drop machines that are not ours any more; returns the partitions whose machines go on being valid.
 
-        That is so when they were ours in the generation just before: nobody else can have read on meanwhile.
+        That is so when they were ours in the generation just before: nobody else can have read on meanwhile. Those of
+        this generation were restored by an attempt that failed later.
         """
         for partition, owned in list(self.owned.items()):
-            if partition in partitions and owned.generation == generation - 1 and not owned.unpublished:
+            if partition in partitions and owned.generation in (generation - 1, generation) and not owned.unpublished:
                 owned.generation = generation
             else:
                 del self.owned[partition]

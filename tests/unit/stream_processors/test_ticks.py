@@ -1,0 +1,53 @@
+"""What is said of a source's event time, and when."""
+
+from schemas.times import DAY
+from stream_processors.ticks import SourceClock
+
+HOUR = 3_600_000_000
+
+
+def test_a_tick_tells_the_highest_time_of_each_sensor_that_moved() -> None:
+    clock = SourceClock("e/t/0")
+    clock.observe({"a": [5, 9, 7], "b": [3]})
+    tick = clock.tick(True)
+    assert tick is not None
+    assert (tick.source, tick.caught_up, tick.sensors) == ("e/t/0", True, {"a": 9, "b": 3})
+
+
+def test_nothing_is_said_while_nothing_changes() -> None:
+    clock = SourceClock("e/t/0")
+    assert clock.tick(True) is not None
+    assert clock.tick(True) is None
+    clock.observe({"a": [5]})
+    assert clock.tick(True) is not None
+    clock.observe({"a": [4]})
+    assert clock.tick(True) is None
+
+
+def test_catching_up_is_said_without_a_record() -> None:
+    clock = SourceClock("e/t/0")
+    clock.observe({"a": [5]})
+    clock.tick(False)
+    tick = clock.tick(True)
+    assert tick is not None
+    assert tick.caught_up
+    assert tick.sensors == {}
+
+
+def test_the_first_tick_tells_where_a_source_stands() -> None:
+    # Its reader before may have died after saying that it was behind.
+    tick = SourceClock("e/t/0").tick(True)
+    assert tick is not None
+    assert tick.caught_up
+
+
+def test_a_wild_clock_moves_nothing_until_others_confirm_it() -> None:
+    clock = SourceClock("e/t/0")
+    clock.observe({"a": [HOUR, 400 * DAY]})
+    tick = clock.tick(True)
+    assert tick is not None
+    assert tick.sensors == {"a": HOUR}
+    clock.observe({"a": [400 * DAY + 1, 400 * DAY + 2]})
+    tick = clock.tick(True)
+    assert tick is not None
+    assert tick.sensors == {"a": 400 * DAY}
