@@ -1,6 +1,7 @@
 """The event that a connection record is: which kind, by its action and label, and what goes to details."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from types import MappingProxyType
 
 import msgspec
@@ -31,7 +32,17 @@ _KIND_OF_LABEL: Mapping[str, str] = MappingProxyType(
 )
 
 #: Fields of a connection that an event has no field for: they stand in its details under their own names.
-_ONLY_CONNECTION = ("client_name", "server_name", "user_id", "server_user", "boot_id", "disconnect_kind")
+_ONLY_CONNECTION = (
+    "kind",
+    "client_name",
+    "server_name",
+    "user_id",
+    "server_user",
+    "boot_id",
+    "disconnect_kind",
+    "attributes",
+)
+_only_connection = attrgetter(*_ONLY_CONNECTION)
 
 _DETAILS = MappingProxyType({action: msgspec.Raw(msgspec.json.encode({"action": action})) for action in Action})
 _encode = msgspec.json.Encoder().encode
@@ -51,18 +62,6 @@ def kind_of(connection: Connection) -> str:
 
 def event_of(connection: Connection, unknown: Fields | None = None) -> Event:
     """The row of ``events`` for a connection record; ``unknown`` are fields of the message that no record has."""
-    details = _DETAILS[connection.action]
-    extra = {name: value for name in _ONLY_CONNECTION if (value := getattr(connection, name))}
-    if extra or unknown or connection.kind or connection.attributes:
-        fields = dict(unknown or {})
-        fields["action"] = msgspec.Raw(_encode(connection.action))
-        if connection.kind:
-            fields["kind"] = msgspec.Raw(_encode(connection.kind))
-        for name, value in extra.items():
-            fields[name] = msgspec.Raw(_encode(value))
-        if connection.attributes:
-            fields["attributes"] = msgspec.Raw(_encode(connection.attributes))
-        details = object_text(fields)
     return Event(
         sensor=connection.sensor,
         time=connection.time,
@@ -83,5 +82,16 @@ def event_of(connection: Connection, unknown: Fields | None = None) -> Event:
         data=connection.kind,
         container_id=connection.container_id,
         record_id=connection.record_id,
-        details=details,
+        details=_details(connection, unknown),
     )
+
+
+def _details(connection: Connection, unknown: Fields | None) -> msgspec.Raw:
+    values = _only_connection(connection)
+    if not (unknown or any(values)):
+        return _DETAILS[connection.action]
+    said = [name for name, value in zip(_ONLY_CONNECTION, values, strict=True) if value]
+    fields = dict(unknown or {})
+    for name in ("action", *said):
+        fields[name] = msgspec.Raw(_encode(getattr(connection, name)))
+    return object_text(fields)

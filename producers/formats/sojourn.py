@@ -5,6 +5,7 @@ fields we do not know, which go to details; field by field, which is lenient and
 """
 
 from collections.abc import Container
+from operator import attrgetter
 from typing import Annotated
 
 import msgspec
@@ -68,6 +69,9 @@ _open_event = msgspec.json.Decoder(OpenEvent).decode
 _closed_connection = msgspec.json.Decoder(ClosedConnection).decode
 _open_connection = msgspec.json.Decoder(OpenConnection).decode
 
+_OTHER_TIMES = ("started", "ended", "first_time", "last_time")
+_other_times = attrgetter(*_OTHER_TIMES)
+
 _NO_DETAILS = Event(sensor="-", time=0).details
 _BRACE = ord("{")
 
@@ -119,8 +123,8 @@ def decode_connection(value: bytes) -> list[Decoded] | Rejection:
     field = "time"
     try:
         connection.time = micros_of(connection.time)
-        for field in ("started", "ended", "first_time", "last_time"):
-            if (moment := getattr(connection, field)) is not None:
+        for field, moment in zip(_OTHER_TIMES, _other_times(connection), strict=True):
+            if moment is not None:
                 setattr(connection, field, micros_of(moment))
     except ValueError:
         return Rejection(Reason.BAD_TIME, field, TIME_EXPECTED)
