@@ -136,7 +136,12 @@ def produce(
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what is appended, until Ctrl-C.")] = False,
     rate: Annotated[float, typer.Option(min=0, help="Lines a second at most; 0 is no limit.")] = 0.0,
 ) -> None:
-    """Publish files of sensor records to Kafka."""
+    """Publish files of sensor records to Kafka.
+
+    Each line is checked and published as it stands. A line that cannot be decoded is not published: the report at the
+    end counts them by reason and names the first by file and line. Exit code: 0 when all was published, 1 when lines
+    were rejected or a file ended too early, 2 when nothing could be read or Kafka is away. Ctrl-C ends it cleanly.
+    """
     settings = _settings({"kafka.bootstrap": kafka})
     from producers.produce_screen import run_produce
 
