@@ -1,0 +1,56 @@
+"""Writing an answer with rows: a page at once, everything as a stream that is whole or visibly broken."""
+
+from collections.abc import AsyncIterator, Mapping
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from query_api.errors import ApiError
+
+log = structlog.get_logger()
+
+JSON = "application/json"
+
+
+def page_response(head: Mapping[str, int], member: str, rows: bytes) -> web.Response:
+    """``head``'s members, then the rows under ``member``."""
+    body = _opened(head, member) + (b"\n" + rows + b"\n" if rows else b"") + b"]}\n"
+    return web.Response(body=body, content_type=JSON)
+
+
+async def stream_response(
+    request: web.Request,
+    head: Mapping[str, int],
+    member: str,
+    rows: AsyncIterator[bytes],
+    tail: Mapping[str, object],
+) -> web.StreamResponse:
+    """As ``page_response``, of unknown length, with ``tail``'s members at the end.
+
+    Where reading fails the connection is torn down without the last chunk: no client takes half for whole.
+    """
+    response = web.StreamResponse(headers={"Content-Type": JSON})
+    await response.prepare(request)
+    try:
+        await response.write(_opened(head, member) + b"\n")
+        async for chunk in rows:
+            await response.write(chunk)
+    except ApiError as error:
+        log.error("answer broken off", path=request.path, error=error.message)
+        if request.transport is not None:
+            request.transport.abort()
+        raise
+    end = b"]" + b"".join(b"," + _text(name) + b":" + _text(value) for name, value in tail.items()) + b"}\n"
+    await response.write(b"\n" + end)
+    await response.write_eof()
+    return response
+
+
+def _opened(head: Mapping[str, int], member: str) -> bytes:
+    members = b"".join(_text(name) + b":" + _text(value) + b"," for name, value in head.items())
+    return b"{" + members + _text(member) + b":["
+
+
+def _text(value: object) -> bytes:
+    return msgspec.json.encode(value)

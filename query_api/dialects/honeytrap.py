@@ -1,0 +1,78 @@
+"""Honeytrap's HTTP API: ``GET /events`` and ``GET /sessions`` (reference: honeytrap-http-api.txt)."""
+
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from query_api.answers import page_response, stream_response
+from query_api.dialects import honeytrap_rows as rows
+from query_api.dialects.honeytrap_request import NUMBER, SIZE, Request, parse
+from query_api.documents import json_object, query_pairs
+from query_api.filters import Filter, Names
+from query_api.keys import GATE, READER, SETTINGS
+from query_api.listing import Listing, read_page
+from query_api.paging import page_after
+from query_api.shapes import Shape
+from query_api.sql import Source
+from query_api.unpaged import plan
+from query_api.unpaged import rows as unpaged_rows
+
+#: Both answers have their items here, sessions too.
+_ITEMS = "events"
+
+
+class _View(msgspec.Struct, frozen=True):
+    """What differs between the two: where rows are, what they look like, what ``types`` filters."""
+
+    source: Source
+    shape: Callable[[bool], Shape]
+    codes: Callable[[tuple[int, ...], Names], Filter]
+    #: Column that the texts of ``types`` match.
+    text: str
+
+
+_EVENTS = _View(rows.EVENTS, rows.event_shape, rows.event_codes, "kind")
+_SESSIONS = _View(rows.SESSIONS, rows.session_shape, rows.session_codes, "protocol")
+
+
+async def events(request: web.Request) -> web.StreamResponse:
+    return await _answer(request, _EVENTS)
+
+
+async def sessions(request: web.Request) -> web.StreamResponse:
+    return await _answer(request, _SESSIONS)
+
+
+async def _answer(request: web.Request, view: _View) -> web.StreamResponse:
+    asked = parse(json_object(await request.read()), query_pairs(request.rel_url.raw_query_string))
+    reader = request.app[READER]
+    listing = _listing(asked, view)
+    with request.app[GATE].place():
+        if asked.page is not None:
+            total, matched, found = await read_page(reader, listing, asked.page)
+            head = {SIZE: asked.page.size, NUMBER: asked.page.number, "total": total, "matched": matched}
+            return page_response(head, _ITEMS, found)
+        http = request.app[SETTINGS].http
+        planned = await plan(reader, listing, http.unpaged_window, http.unpaged_rows)
+        tail: dict[str, object] = {}
+        if planned.cut:
+            after = page_after(planned.limit)
+            tail["next_page"] = {SIZE: after.size, NUMBER: after.number}
+        head = {"total": planned.total, "matched": planned.matched}
+        return await stream_response(request, head, _ITEMS, unpaged_rows(reader, planned), tail)
+
+
+def _listing(asked: Request, view: _View) -> Listing:
+    names = Names()
+    return Listing(
+        source=view.source,
+        shape=view.shape(asked.rfc3339),
+        sensors=asked.sensor_filter(names),
+        others=asked.type_filter(names, view.codes, view.text),
+    )
+
+
+def routes() -> list[web.RouteDef]:
+    """A GET-only API, as its document says: HEAD is answered 405."""
+    return [web.get("/events", events, allow_head=False), web.get("/sessions", sessions, allow_head=False)]

@@ -1,0 +1,53 @@
+"""What a request can fail with, independent of the dialect that words the answer."""
+
+
+class ApiError(Exception):
+    """An answer other than success. ``field`` names what was wrong in the request, empty when nothing single was."""
+
+    status = 400
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers that belong to this answer."""
+        return {}
+
+
+class BadRequestError(ApiError):
+    """The request cannot be understood, or asks for more than one query may do; sending it again changes nothing."""
+
+
+class WrongHostError(ApiError):
+    """The Host header names another server (hard-questions: open on loopback)."""
+
+    status = 421
+
+
+class ForbiddenError(ApiError):
+    status = 403
+
+
+class TooLargeError(ApiError):
+    status = 413
+
+
+class UrlTooLongError(ApiError):
+    status = 414
+
+
+class UnavailableError(ApiError):
+    """Something named is away or busy; the same request may succeed after ``retry_after`` seconds."""
+
+    status = 503
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}

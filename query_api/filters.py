@@ -1,0 +1,114 @@
+"""Filters as values: a condition and its parameters. What a user sent is never part of the SQL text.
+
+A dialect names columns, which are ours; patterns, codes and texts become server-side parameters ``{p0:String}``.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+import msgspec
+
+from query_api.errors import BadRequestError
+
+#: Longest regex, in characters, and longest list (hard-questions: numbers and names).
+PATTERN_LIMIT = 1024
+LIST_LIMIT = 100
+
+Value = int | str | list[int] | list[str]
+
+
+class Pattern(msgspec.Struct, frozen=True):
+    """A regex that the user sent in ``field``, bound as parameter ``name``."""
+
+    name: str
+    text: str
+    field: str
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Rows for which ``where`` holds; the empty text is all rows."""
+
+    where: str = ""
+    parameters: dict[str, Value] = {}
+    patterns: tuple[Pattern, ...] = ()
+
+    def and_(self, other: "Filter") -> "Filter":
+        return _joined("AND", [self, other])
+
+    @property
+    def guard(self) -> str:
+        """A condition that always holds and lets ClickHouse compile each regex, so that none is refused only when
+        there are rows: an expression of constants is calculated while the query is analysed."""
+        return " AND ".join(f"match('', {{{p.name}:String}}) >= 0" for p in self.patterns)
+
+
+EVERYTHING = Filter()
+
+
+class Names:
+    """Parameter names p0, p1 … of one query."""
+
+    def __init__(self) -> None:
+        self._names: Iterator[str] = (f"p{n}" for n in count())
+
+    def next(self) -> str:
+        return next(self._names)
+
+
+def matches_any(column: str, patterns: Sequence[str], field: str, names: Names) -> Filter:
+    """RE2 regexes, unanchored, any of them; no pattern is no filter."""
+    bound = tuple(Pattern(names.next(), text, field) for text in patterns)
+    where = " OR ".join(f"match({column}, {{{p.name}:String}})" for p in bound)
+    return Filter(f"({where})" if where else "", {p.name: p.text for p in bound}, bound)
+
+
+def one_of(expression: str, codes: Sequence[int], names: Names) -> Filter:
+    """An integer expression that has one of these values; no code is no filter."""
+    if not codes:
+        return EVERYTHING
+    name = names.next()
+    return Filter(f"{expression} IN {{{name}:Array(Int32)}}", {name: list(codes)})
+
+
+def one_of_texts(column: str, texts: Sequence[str], name: str) -> Filter:
+    """A column that has one of these values, bound as ``name``; unlike the others, no text means no row."""
+    return Filter(f"{column} IN {{{name}:Array(String)}}", {name: list(texts)})
+
+
+def either(filters: Sequence[Filter]) -> Filter:
+    """Any of those that filter at all."""
+    return _joined("OR", filters)
+
+
+def _joined(word: str, filters: Sequence[Filter]) -> Filter:
+    parts = [f for f in filters if f.where]
+    if not parts:
+        return EVERYTHING
+    parameters: dict[str, Value] = {}
+    for part in parts:
+        parameters.update(part.parameters)
+    where = f" {word} ".join(part.where for part in parts)
+    return Filter(
+        f"({where})" if len(parts) > 1 else where, parameters, tuple(p for part in parts for p in part.patterns)
+    )
+
+
+def checked_list(values: Sequence[object], field: str) -> None:
+    """Raises BadRequestError for a list that is too long."""
+    if len(values) > LIST_LIMIT:
+        raise BadRequestError(f"{field} has {len(values)} entries, at most {LIST_LIMIT} are allowed", field=field)
+
+
+def checked_pattern(text: str, field: str) -> str:
+    """A regex short enough and made of Unicode. Raises BadRequestError; whether it is RE2, ClickHouse says."""
+    if len(text) > PATTERN_LIMIT:
+        raise BadRequestError(
+            f"a regex in {field} has {len(text)} characters, at most {PATTERN_LIMIT} are allowed", field=field
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadRequestError(
+            f"a regex in {field} has half a surrogate pair, which is no character", field=field
+        ) from None
+    return text

@@ -1,0 +1,45 @@
+"""What one answer may cost, in one place: every query carries these settings, every answer takes a place."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from query_api.errors import UnavailableError
+from schemas.settings import Http
+
+#: Threads of one query: enough for a page at once, not enough to starve the sink's inserts.
+_THREADS = 4
+
+
+def query_settings(http: Http) -> dict[str, str]:
+    """ClickHouse settings of every query the API sends: time, memory, rows read, size of the result."""
+    return {
+        "max_execution_time": f"{http.query_seconds:g}",
+        "max_memory_usage": str(http.query_memory),
+        "max_rows_to_read": str(http.query_rows),
+        "max_result_bytes": str(http.query_memory),
+        "max_threads": str(_THREADS),
+        "cancel_http_readonly_queries_on_client_close": "1",
+        # The answer waits on the server's side until the query has ended: an error comes as an error, not in the
+        # middle of rows, and a slow client holds no query. What exceeds the buffer goes to the server's disk.
+        "http_wait_end_of_query": "1",
+        "http_response_buffer_size": "1048576",
+    }
+
+
+class Gate:
+    """Answers in work at once. One more is told to come back, so that none of them gets slow."""
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self.taken = 0
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Raises UnavailableError when all places are taken."""
+        if self.taken >= self._places:
+            raise UnavailableError(f"{self._places} queries are running already; try again in a second")
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1

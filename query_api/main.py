@@ -1,0 +1,98 @@
+"""The query API as a process: ``run_server`` blocks until SIGTERM or SIGINT and gives the exit code."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator
+
+import structlog
+from aiohttp import web
+
+from query_api import middlewares
+from query_api.access_log import AccessLog
+from query_api.health import Health
+from query_api.keys import GATE, HEALTH, READER, SETTINGS
+from query_api.limits import Gate
+from query_api.listen import Listen, listen_address
+from query_api.reader import Reader
+from query_api.routes import setup_routes
+from schemas.settings import Settings, SettingsError
+
+log = structlog.get_logger()
+
+#: Seconds that answers in work have to end after the listeners are closed.
+_DRAIN = 5.0
+#: Longest request line and header field that is parsed at all; the setting http.url_bytes refuses earlier, in JSON.
+_LINE = 1 << 20
+
+
+def make_app(settings: Settings, *, follow_health: bool = True) -> web.Application:
+    """The application; ``follow_health`` off leaves Kafka alone."""
+    app = web.Application(middlewares=middlewares.ALL, client_max_size=settings.http.body_bytes)
+    app[SETTINGS] = settings
+    app[READER] = Reader(settings)
+    app[GATE] = Gate(settings.http.concurrency)
+    app[HEALTH] = Health()
+    setup_routes(app)
+    app.cleanup_ctx.append(_reader)
+    if follow_health:
+        app.cleanup_ctx.append(_heartbeats)
+    return app
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """A runner that ends a query when its client goes away, and drains for a bounded time."""
+    return web.AppRunner(
+        app,
+        access_log_class=AccessLog,
+        handler_cancellation=True,
+        shutdown_timeout=_DRAIN,
+        max_line_size=_LINE,
+    )
+
+
+async def _reader(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[READER].close()
+
+
+async def _heartbeats(app: web.Application) -> AsyncIterator[None]:
+    # Imported here: the API listens before the Kafka client is loaded.
+    from query_api.heartbeats import follow
+
+    task = asyncio.create_task(follow(app[SETTINGS].kafka, app[HEALTH]))
+    yield
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def run_server(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; 0 after a drain, 1 with a sentence on stderr when it cannot listen."""
+    try:
+        listen = listen_address(settings.http.listen)
+        return asyncio.run(_serve(settings, listen))
+    except SettingsError as error:
+        print(f"sojourn serve: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
+    except OSError as error:
+        reason = error.strerror or str(error)
+        print(f"sojourn serve: cannot listen on {settings.http.listen}: {reason}", file=sys.stderr)  # noqa: T201
+    return 1
+
+
+async def _serve(settings: Settings, listen: Listen) -> int:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    runner = make_runner(make_app(settings))
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, listen.host, listen.port).start()
+        log.info("query API listens", address=str(listen))
+        await ended.wait()
+        log.info("query API drains")
+    finally:
+        await runner.cleanup()
+    return 0

@@ -1,0 +1,17 @@
+"""Every path of the API."""
+
+from aiohttp import web
+
+from query_api import views
+from query_api.dialects import honeytrap
+
+
+def setup_routes(app: web.Application) -> None:
+    app.add_routes(honeytrap.routes())
+    app.add_routes(
+        [
+            web.get("/health/live", views.live),
+            web.get("/health/ready", views.ready),
+            web.get("/version", views.show_version),
+        ]
+    )

@@ -1,0 +1,152 @@
+"""The one SQL builder: a source of rows, a filter, an order and a page make the statements.
+
+Statements are put together from text of our own; everything a user sent is a parameter.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from query_api.filters import Filter, Value
+from query_api.paging import Page
+from query_api.shapes import Shape
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A table with a time order. ``always``: a condition on every row that exists for readers."""
+
+    table: Literal["events", "sessions"]
+    final: bool = False
+    always: str = ""
+    #: Column that pages and windows go by, newest first, and what breaks ties: together a total order.
+    time: str
+    ties: str
+    #: What names one row, when pages are better read in two steps: keys first, then their rows.
+    keys: tuple[str, ...] = ()
+
+    @property
+    def order(self) -> str:
+        return f"{self.time} DESC, {self.ties}"
+
+    @property
+    def rows(self) -> str:
+        return f"{self.table} FINAL" if self.final else self.table
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """SQL with ``{name:Type}`` placeholders, the values for them, and settings of the output format."""
+
+    sql: str
+    parameters: dict[str, Value] = {}
+    settings: dict[str, str] = {}
+    format: str = "TabSeparatedRaw"
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Times from ``start`` to before ``end``, microseconds since 1970 UTC."""
+
+    start: int
+    end: int
+
+
+def count(source: Source, filter: Filter) -> Statement:
+    """How many rows pass."""
+    return Statement(f"SELECT count() FROM {source.rows}{_where(source, filter)}", filter.parameters)  # noqa: S608
+
+
+def page(source: Source, filter: Filter, shape: Shape, wanted: Page) -> Statement:
+    """The rows of a page, in order."""
+    return Statement(
+        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter)}"  # noqa: S608
+        f" ORDER BY {source.order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
+        {**filter.parameters, "limit": wanted.size, "offset": wanted.offset},
+        shape.settings,
+        "Template",
+    )
+
+
+def page_keys(source: Source, filter: Filter, wanted: Page) -> Statement:
+    """The keys of a page's rows, one array per key column."""
+    keys = ", ".join(source.keys)
+    arrays = ", ".join(f"groupArray({key})" for key in source.keys)
+    return Statement(
+        f"SELECT {arrays} FROM (SELECT {keys} FROM {source.rows}{_where(source, filter)}"  # noqa: S608
+        f" ORDER BY {source.order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}})",
+        {**filter.parameters, "limit": wanted.size, "offset": wanted.offset},
+        format="JSONCompactEachRow",
+    )
+
+
+def rows_of_keys(source: Source, keys: list[list[str]], shape: Shape) -> Statement:
+    """The rows with these keys, in order, as they are now."""
+    names = [f"k{n}" for n in range(len(source.keys))]
+    columns = ", ".join(source.keys)
+    arrays = ", ".join(f"{{{name}:Array(String)}}" for name in names)
+    chosen = Filter(f"({columns}) IN arrayZip({arrays})", dict(zip(names, keys, strict=True)))
+    return Statement(
+        f"SELECT {shape.columns} FROM {source.rows}{_where(source, chosen)} ORDER BY {source.order}",  # noqa: S608
+        chosen.parameters,
+        shape.settings,
+        "Template",
+    )
+
+
+def sensors(source: Source, filter: Filter, limit: int) -> Statement:
+    """Up to ``limit`` names of sensors that pass; the filter is one on sensors only."""
+    return Statement(
+        f"SELECT groupArray(sensor) FROM (SELECT DISTINCT sensor FROM {source.table}"  # noqa: S608
+        f"{_where(None, filter)} LIMIT {{limit:UInt64}})",
+        {**filter.parameters, "limit": limit},
+        format="JSONCompactEachRow",
+    )
+
+
+def windows(source: Source, filter: Filter, span: Span | None, seconds: int, rows: int) -> Statement:
+    """Consecutive buckets of time, newest first, gathered until they hold about ``rows`` rows.
+
+    One row each: start of the oldest bucket, start of the newest (seconds since 1970), number of rows.
+    """
+    bucket = f"toInt64(intDiv(toUnixTimestamp64Micro({source.time}), 1000000 * {{seconds:Int64}}))"
+    return Statement(
+        "SELECT min(bucket) * {seconds:Int64}, max(bucket) * {seconds:Int64}, sum(found) FROM ("  # noqa: S608
+        " SELECT bucket, found, intDiv(sum(found) OVER (ORDER BY bucket DESC) - 1, {rows:UInt64}) AS part FROM ("
+        f" SELECT {bucket} AS bucket, count() AS found FROM {source.rows}{_where(source, filter, span)}"
+        " GROUP BY bucket)) GROUP BY part ORDER BY part",
+        {**filter.parameters, **_span(span), "seconds": seconds, "rows": rows},
+        format="JSONCompactEachRow",
+    )
+
+
+def window(source: Source, filter: Filter, shape: Shape, span: Span, limit: int) -> Statement:
+    """The rows of one window, newest first; ``limit`` 0 is all of them."""
+    bound = " LIMIT {limit:UInt64}" if limit else ""
+    return Statement(
+        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter, span)} ORDER BY {source.order}{bound}",  # noqa: S608
+        {**filter.parameters, **_span(span), **({"limit": limit} if limit else {})},
+        # One second may hold more rows than fit: the sort goes to disk before the memory limit is met.
+        {**shape.settings, "max_bytes_before_external_sort": "268435456"},
+        "Template",
+    )
+
+
+def pattern_check(text: str) -> Statement:
+    """Fails with code 427 when the text is no RE2 regex."""
+    return Statement("SELECT match('', {p:String})", {"p": text})
+
+
+def _span(span: Span | None) -> dict[str, Value]:
+    return {} if span is None else {"start": span.start, "end": span.end}
+
+
+def _where(source: Source | None, filter: Filter, span: Span | None = None) -> str:
+    conditions = [filter.where, filter.guard]
+    if source is not None:
+        conditions.insert(0, source.always)
+        if span is not None:
+            # Both bounds, always: either alone could read the whole table.
+            conditions.append(
+                f"{source.time} >= fromUnixTimestamp64Micro({{start:Int64}}, 'UTC')"
+                f" AND {source.time} < fromUnixTimestamp64Micro({{end:Int64}}, 'UTC')"
+            )
+    held = [f"({condition})" for condition in conditions if condition]
+    return " WHERE " + " AND ".join(held) if held else ""
