@@ -24,9 +24,12 @@ from schemas.settings import Settings
 #: Lines that are sent and acknowledged together.
 _TOGETHER = 2_000
 
-#: Connecting and sending are tried so often, with pauses that double from the first (seconds).
-_TRIES = 5
+#: Connecting is tried so often, with pauses that double from the first (seconds).
+_CONNECT_TRIES = 5
 _FIRST_PAUSE = 0.5
+
+#: Sending is tried so often; the client itself goes on for 40 s each time.
+_SEND_TRIES = 2
 
 #: Chunks of lines of followed files that wait for their turn.
 _WAITING = 8
@@ -62,10 +65,16 @@ async def produce(
         await _connect(publisher, settings, topics_of(format_name), stop)
         pace = _Pace(rate, stop)
         ids: dict[str, RecordIds] = {}
+        report.following = follow_files
         lines = _followed(files, settings, stop, report) if follow_files else _read(files, settings, stop, report)
         async for path, some in lines:
+            if some[0].number == 1:
+                # A file begins: another one, or the successor of one that was rotated.
+                if not follow_files:
+                    ids.clear()
+                ids[path] = RecordIds()
             for slice_ in pace.slices(some):
-                checked = _check(format_name, path, slice_, ids.setdefault(path, RecordIds()), settings, report)
+                checked = _check(format_name, path, slice_, ids[path], settings, report)
                 await _deliver(publisher, checked)
                 report.published += len(checked)
                 await pace.wait(len(slice_))
@@ -187,8 +196,7 @@ async def _deliver(publisher: Publisher, checked: list[tuple[Destination, Item]]
         assert item[0] is not None
         partition = partition_of(item[0], await publisher.partitions_of(destination.topic))
         by_partition.setdefault((destination.topic, partition), []).append(item)
-    pause = _FIRST_PAUSE
-    for tries_left in reversed(range(_TRIES)):
+    for tries_left in reversed(range(_SEND_TRIES)):
         sent = {
             place: asyncio.gather(*await publisher.send_batch(*place, items), return_exceptions=True)
             for place, items in by_partition.items()
@@ -202,14 +210,12 @@ async def _deliver(publisher: Publisher, checked: list[tuple[Destination, Item]]
         if lasting or not tries_left:
             raise (lasting or list(faults.values()))[0]
         by_partition = {place: by_partition[place] for place in faults}
-        await asyncio.sleep(pause)
-        pause *= 2
 
 
 async def _connect(publisher: Publisher, settings: Settings, names: set[str], stop: asyncio.Event) -> None:
     """Connect and see that the topics are there: publishing would make them with a wrong number of partitions."""
     pause = _FIRST_PAUSE
-    for tries_left in reversed(range(_TRIES)):
+    for tries_left in reversed(range(_CONNECT_TRIES)):
         try:
             await publisher.start()
             await epochs_of(settings.kafka, names)

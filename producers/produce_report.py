@@ -32,6 +32,7 @@ class Report(msgspec.Struct, kw_only=True):
     unreadable: dict[str, str] = msgspec.field(default_factory=dict)
     failure: str = ""
     stopped: bool = False
+    following: bool = False
     started: float = msgspec.field(default_factory=time.monotonic)
     seconds: float = 0.0
 
@@ -45,7 +46,10 @@ class Report(msgspec.Struct, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """0 all published; 1 some lines or a part of a file were not; 2 nothing could be read, or Kafka is away."""
+        """0 all published; 1 some lines or a part of a file were not; 2 nothing could be read, or Kafka is away.
+
+        To stop is the only way to end following, and the end of nothing else.
+        """
         if self.failure or (self.unreadable and not self.lines):
             return 2
-        return 1 if self.rejected or self.unreadable else 0
+        return 1 if self.rejected or self.unreadable or (self.stopped and not self.following) else 0

@@ -12,6 +12,8 @@ def test_the_exit_code_says_what_became_of_the_lines() -> None:
     assert Report(format="cowrie", lines=2, published=1, rejected=1).exit_code == 1
     assert Report(format="cowrie", lines=2, published=2, unreadable={"b": "No such file"}).exit_code == 1
     assert Report(format="cowrie", unreadable={"a": "No such file"}).exit_code == 2
+    assert Report(format="cowrie", lines=2, published=2, stopped=True).exit_code == 1
+    assert Report(format="cowrie", lines=2, published=2, stopped=True, following=True).exit_code == 0
     assert Report(format="cowrie", lines=2, failure="Kafka is away").exit_code == 2
 
 
