@@ -27,17 +27,18 @@ _EDGE = "(SELECT max(ingested_at) FROM {database:Identifier}.sessions) - toInter
 
 _OPEN = f"""{_TIMES}
 FROM {{database:Identifier}}.sessions FINAL
-WHERE state = 'open' AND NOT removed AND {_MINE}
+WHERE (state = 'open' OR held) AND NOT removed AND {_MINE}
 """
 
-# Guessed closings are taken back by late records; keys without an id pair with what came before them. Recent is seen
-# from the latest row, not from the clock: the worker may have been away for days.
+# Guessed closings and orphans are corrected by late records; keys without an id pair with what came before them.
+# Recent is seen from the latest row, not from the clock: the worker may have been away for days.
 _RECENT = f"""{_TIMES}
 FROM
 (
     SELECT * FROM {{database:Identifier}}.sessions FINAL
-    WHERE state = 'closed' AND NOT removed AND {_MINE}
-      AND (end_reason IN ('idle_timeout', 'max_duration', 'evicted', 'sensor_restart') OR JSONLength(key) != 2)
+    WHERE state = 'closed' AND NOT held AND NOT removed AND {_MINE}
+      AND (JSONLength(key) != 2
+        OR end_reason IN ('idle_timeout', 'max_duration', 'evicted', 'sensor_restart', 'orphan'))
       AND ingested_at >= {_EDGE}
     ORDER BY modified_at DESC
     LIMIT {{most:UInt32}}
@@ -50,7 +51,7 @@ _DEVICES = f"""{_TIMES}
 FROM
 (
     SELECT * FROM {{database:Identifier}}.sessions FINAL
-    WHERE state = 'closed' AND NOT removed AND {_MINE} AND JSONLength(key) = 1
+    WHERE state = 'closed' AND NOT held AND NOT removed AND {_MINE} AND JSONLength(key) = 1
       AND ingested_at < {_EDGE}
     ORDER BY started_at DESC
     LIMIT 1 BY key

@@ -82,7 +82,10 @@ async def until_sessions(settings: Settings, workers: Workers, sensor: str, expe
     async def there() -> bool:
         seen.clear()
         seen.update(await sessions_of(settings, sensor))
-        return sum(not closed or session.state is State.CLOSED for session in seen.values()) >= expected
+        return (
+            sum(not closed or (session.state is State.CLOSED and not session.held) for session in seen.values())
+            >= expected
+        )
 
     await until(there, 60, lambda: f"{len(seen)} of {expected} sessions of {sensor}\n{workers.logs()}")
 
@@ -279,9 +282,9 @@ async def test_workers_join_and_leave_without_reading_anything_twice(
     assert third.stop() == 0
     assert_exact(await sessions_of(settings, sensor), 12_000)
     mine = [beat for name, beat in (await heartbeats(settings)).items() if name not in before]
-    # Each record was decoded once and applied once: nothing was read twice at joins and leaves.
+    # Each record was decoded once: nothing was read twice at joins and leaves. (Of `connections` more may be read
+    # again, from the oldest record on that a machine holds.)
     assert sum(beat.counters.get("records_decoded_total", 0) for beat in mine) == 36_000
-    assert sum(beat.counters.get("connections_repeated_total", 0) for beat in mine) == 0
 
 
 async def test_a_stopped_worker_has_committed_everything(settings: Settings, workers: Workers, sensor: str) -> None:
