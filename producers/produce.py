@@ -28,9 +28,6 @@ _TOGETHER = 2_000
 _CONNECT_TRIES = 5
 _FIRST_PAUSE = 0.5
 
-#: Sending is tried so often; the client itself goes on for 40 s each time.
-_SEND_TRIES = 2
-
 #: Chunks of lines of followed files that wait for their turn.
 _WAITING = 8
 
@@ -190,26 +187,16 @@ def _check(
 
 
 async def _deliver(publisher: Publisher, checked: list[tuple[Destination, Item]]) -> None:
-    """Send and wait until all is acknowledged; what was not is sent again, its record_id keeps it one record."""
+    """Send and wait until all is acknowledged. The client tries for 40 s; raises KafkaError after that."""
     by_partition: dict[tuple[str, int], list[Item]] = {}
     for destination, item in checked:
         assert item[0] is not None
         partition = partition_of(item[0], await publisher.partitions_of(destination.topic))
         by_partition.setdefault((destination.topic, partition), []).append(item)
-    for tries_left in reversed(range(_SEND_TRIES)):
-        sent = {
-            place: asyncio.gather(*await publisher.send_batch(*place, items), return_exceptions=True)
-            for place, items in by_partition.items()
-        }
-        faults: dict[tuple[str, int], BaseException] = {}
-        for place, answers in sent.items():
-            faults.update((place, answer) for answer in await answers if isinstance(answer, BaseException))
-        if not faults:
-            return
-        lasting = [fault for fault in faults.values() if not isinstance(fault, KafkaError)]
-        if lasting or not tries_left:
-            raise (lasting or list(faults.values()))[0]
-        by_partition = {place: by_partition[place] for place in faults}
+    sent = [future for place, items in by_partition.items() for future in await publisher.send_batch(*place, items)]
+    for answer in await asyncio.gather(*sent, return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
 
 
 async def _connect(publisher: Publisher, settings: Settings, names: set[str], stop: asyncio.Event) -> None:
