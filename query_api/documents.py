@@ -66,4 +66,4 @@ def _no_constant(name: str) -> NoReturn:
 
 def shown(name: str) -> str:
     """A name that a client made up, for a message: at most 64 characters, all of which can be written."""
-    return shown(name)
+    return name[:64].encode("utf-8", "replace").decode()

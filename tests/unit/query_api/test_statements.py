@@ -1,0 +1,90 @@
+"""Statements: user text only ever travels as a parameter, and every placeholder has its value."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from query_api import sql
+from query_api.dialects import honeytrap_rows as rows
+from query_api.filters import EVERYTHING, Filter, Names, either, matches_any, one_of, one_of_texts
+from query_api.paging import Page, page_after
+from query_api.sql import Span, Statement
+
+#: Texts that cannot occur in SQL of ours by chance.
+FOREIGN = st.text(min_size=1).map(lambda text: f"\u2603{text}\u2603")
+
+
+def placeholders(statement: Statement) -> set[str]:
+    return set(re.findall(r"\{(\w+):[A-Za-z0-9()]+\}", statement.sql))
+
+
+def every_statement(filter: Filter) -> list[Statement]:
+    shape, span = rows.event_shape(False), Span(0, 1)
+    found = []
+    for source in (rows.EVENTS, rows.SESSIONS):
+        found += [
+            sql.count(source, filter),
+            sql.page(source, filter, shape, Page(10, 3)),
+            sql.windows(source, filter, None, 3600, 100),
+            sql.windows(source, filter, span, 60, 100),
+            sql.window(source, filter, shape, span, 0),
+            sql.window(source, filter, shape, span, 5),
+            sql.sensors(source, filter, 1001),
+        ]
+    found.append(sql.page_keys(rows.SESSIONS, filter, Page(10, 3)))
+    return found
+
+
+@given(st.lists(FOREIGN, max_size=3), st.lists(FOREIGN, max_size=3), st.lists(st.integers(0, 99), max_size=3))
+def test_no_text_of_the_user_is_in_the_sql(sensors: list[str], kinds: list[str], codes: list[int]) -> None:
+    names = Names()
+    filter = matches_any("sensor", sensors, "sensors", names).and_(
+        either([rows.event_codes(tuple(codes), names), matches_any("kind", kinds, "types", names)])
+    )
+    for statement in every_statement(filter):
+        assert "\u2603" not in statement.sql
+        assert placeholders(statement) == set(statement.parameters)
+        assert all("\u2603" not in value for value in statement.settings.values())
+    for text in sensors + kinds:
+        assert text in filter.parameters.values()
+
+
+def test_no_pattern_and_no_code_is_no_filter() -> None:
+    names = Names()
+    nothing = matches_any("sensor", [], "sensors", names).and_(either([one_of("type", [], names)]))
+    assert nothing == EVERYTHING
+    assert " WHERE " not in sql.count(rows.EVENTS, nothing).sql
+
+
+def test_within_a_list_or_and_between_the_lists_and() -> None:
+    names = Names()
+    filter = matches_any("sensor", ["a", "b"], "sensors", names).and_(one_of("type", [1], names))
+    assert filter.where == (
+        "((match(sensor, {p0:String}) OR match(sensor, {p1:String})) AND type IN {p2:Array(Int32)})"
+    )
+
+
+def test_an_empty_list_of_names_is_a_filter_that_nothing_passes() -> None:
+    assert one_of_texts("sensor", [], "named").where == "sensor IN {named:Array(String)}"
+
+
+def test_windows_are_bounded_on_both_sides() -> None:
+    statement = sql.window(rows.EVENTS, EVERYTHING, rows.event_shape(False), Span(5, 9), 0)
+    assert "{start:Int64}" in statement.sql and "{end:Int64}" in statement.sql
+    assert (statement.parameters["start"], statement.parameters["end"]) == (5, 9)
+
+
+def test_sessions_are_read_as_they_stand_without_removed_ones() -> None:
+    for statement in (
+        sql.count(rows.SESSIONS, EVERYTHING),
+        sql.rows_of_keys(rows.SESSIONS, [["a"], ["b"]], rows.session_shape(False)),
+    ):
+        assert "sessions FINAL WHERE (NOT removed)" in statement.sql
+
+
+@given(st.integers(1, 10**8))
+def test_the_page_after_a_cut_begins_with_the_first_row_that_was_left_out(rows_sent: int) -> None:
+    page = page_after(rows_sent)
+    assert page.offset == rows_sent
+    assert 1 <= page.size <= 10_000
