@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import event as happened
 from hypothesis import HealthCheck, given, settings
+from hypothesis import event as happened
 from hypothesis import strategies as st
 
 from producers.formats import DECODERS, Rejection, Source, decode
