@@ -23,7 +23,7 @@ The token (insert_deduplication_token) makes the repeated insert of *ambiguous* 
 afterwards covers a server that died between remembering a token and keeping the rows.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from enum import StrEnum
 
 import msgspec
@@ -81,11 +81,10 @@ def label_of_block(first: int, last: int) -> str:
     return f"{first}-{last}"
 
 
-def label_of_part(positions: Sequence[Position], refill: int = 0) -> str:
+def label_of_part(first: Position, last: Position, refill: int = 0) -> str:
     """The name of some rows of a block, by the positions of the first and the last.
 
     ``refill`` counts how often rows were found missing after an insert that should have stored them.
     """
-    first, last = positions[0], positions[-1]
     label = f"{first[0]}.{first[1]}-{last[0]}.{last[1]}"
     return f"{label}#{refill}" if refill else label

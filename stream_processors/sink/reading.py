@@ -8,12 +8,12 @@ from producers.formats import DECODERS, Decoder, Rejection, Source, decode
 from producers.kafka.message import Message
 from schemas.dead_letters import DeadLetter, Reason, Stage
 from schemas.records import Session
-from schemas.topics import SESSIONS, format_of
+from schemas.topics import EVENTS, SESSIONS, format_of
 from stream_processors.sink.places import Place
-from stream_processors.sink.spool import Row
+from stream_processors.sink.quick_events import read_events, record_id_of
+from stream_processors.sink.spool import Part, Row
 
 _decode_session = msgspec.json.Decoder(Session).decode
-_RECORD_ID = "record_id"
 
 
 class Reading(msgspec.Struct):
@@ -39,8 +39,11 @@ class Reader:
         if self._decoder is None:
             return self._sessions(messages)
         decoder, source = self._decoder, self._source
+        if self._place.topic == EVENTS:
+            events, offsets = read_events(messages, source)
+            return Reading([*events], offsets)
         rows: list[Row] = []
-        offsets: list[int] = []
+        offsets = []
         for message in messages:
             record_id = record_id_of(message) if message.headers else ""
             offset = message.offset
@@ -68,26 +71,17 @@ class Reader:
         return reading
 
 
-def record_id_of(message: Message) -> str:
-    """The header ``record_id``, empty without one."""
-    for name, value in message.headers:
-        if name == _RECORD_ID:
-            return value.decode("utf-8", "replace")
-    return ""
-
-
-def newest(sessions: Sequence[Row], positions: Sequence[tuple[int, int]]) -> tuple[list[Row], list[tuple[int, int]]]:
-    """One version of each session: that with the highest revision; with the position of each, ascending."""
+def newest(sessions: Part) -> Part:
+    """One version of each session: that with the highest revision."""
     found: dict[tuple[str, str], tuple[int, int]] = {}
-    for number, session in enumerate(sessions):
+    for number, session in enumerate(sessions.rows):
         if not isinstance(session, Session):
             raise TypeError("only sessions have revisions")
         key = (session.sensor, session.session_id)
         known = found.get(key)
         if known is None or session.revision >= known[0]:
             found[key] = (session.revision, number)
-    kept = sorted(number for _, number in found.values())
-    return [sessions[number] for number in kept], [positions[number] for number in kept]
+    return sessions.at(sorted(number for _, number in found.values()))
 
 
 def dead_letter(place: Place, offset: int, message: Message | None, reason: Reason, expected: str) -> DeadLetter:

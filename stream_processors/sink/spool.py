@@ -1,14 +1,49 @@
 """What was read of one partition and waits to be inserted, and the blocks it is cut into. Pure."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from producers.kafka.message import Message
 from schemas.records import Event, Session
+from stream_processors.sink.ledger import Position, label_of_part
 
 Row = Event | Session
+
+
+class Part(msgspec.Struct, frozen=True):
+    """Some rows of a partition in the order of the log; ``offsets`` runs beside ``rows``."""
+
+    rows: Sequence[Row]
+    offsets: Sequence[int]
+
+    def positions(self) -> list[Position]:
+        """Offset and index of each row. A session is the only row of its message."""
+        return [
+            (offset, row.index if isinstance(row, Event) else 0)
+            for offset, row in zip(self.offsets, self.rows, strict=True)
+        ]
+
+    def without(self, stored: Collection[Position]) -> "Part":
+        """The rows at other positions."""
+        return self.at([number for number, position in enumerate(self.positions()) if position not in stored])
+
+    def at(self, numbers: Sequence[int]) -> "Part":
+        """The rows with these numbers, ascending."""
+        return Part([self.rows[number] for number in numbers], [self.offsets[number] for number in numbers])
+
+    def halves(self) -> tuple["Part", "Part"]:
+        middle = len(self.rows) // 2
+        return (
+            Part(self.rows[:middle], self.offsets[:middle]),
+            Part(self.rows[middle:], self.offsets[middle:]),
+        )
+
+    def label(self, refill: int = 0) -> str:
+        """Its name within the partition (``ledger.label_of_part``)."""
+        positions = Part([self.rows[0], self.rows[-1]], [self.offsets[0], self.offsets[-1]]).positions()
+        return label_of_part(positions[0], positions[1], refill)
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -26,12 +61,9 @@ class Block(msgspec.Struct, frozen=True):
     messages: Sequence[Message]
     ingested_at: int
 
-    def positions(self) -> list[tuple[int, int]]:
-        """Offset and index of each row. A session is the only row of its message."""
-        return [
-            (offset, row.index if isinstance(row, Event) else 0)
-            for offset, row in zip(self.offsets, self.rows, strict=True)
-        ]
+    def part(self) -> Part:
+        """All its rows."""
+        return Part(self.rows, self.offsets)
 
     def message_at(self, offset: int) -> Message | None:
         return next((message for message in self.messages if message.offset == offset), None)

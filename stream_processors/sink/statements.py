@@ -28,6 +28,12 @@ _EVENT_CONSTANTS = (
 )
 _SESSION_CONSTANTS = _EVENT_CONSTANTS[:1]
 
+#: The same text as ``producers.formats.decode`` gives; written here for the events that come without one.
+_DEFAULT_RECORD_ID = (
+    "concat({epoch:String}, '/', {topic:String}, '/', toString({partition:UInt32}), '/', "
+    "toString(`offset`), '/', toString(`index`))"
+)
+
 #: Refuses the whole insert, whatever its rows, once another sink has taken the partition over: error 395.
 #: A plain condition would answer success with no rows.
 _FENCE = """NOT throwIf((
@@ -69,6 +75,8 @@ def insert_of(table: str, record: type[msgspec.Struct], constants: tuple[tuple[s
         value = f"`{name}`"
         if name in _TIMES or name.endswith("_at"):
             value = f"fromUnixTimestamp64Micro({value}, 'UTC')"
+        elif name == "record_id":
+            value = f"if({value} = '', {_DEFAULT_RECORD_ID}, {value})"
         elif default := _left_out(field.default):
             value = f"if({value} = '', '{default}', {value})"
         names.append(f"`{_COLUMNS.get(name, name)}`")

@@ -1,6 +1,6 @@
 """One block into ClickHouse, through all cases of ``ledger``."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
@@ -11,11 +11,11 @@ from schemas.metrics import Counters
 from schemas.topics import SESSIONS
 from stream_processors.sink.answers import RefusedError, UnansweredError
 from stream_processors.sink.backoff import Backoff
-from stream_processors.sink.ledger import Case, Ledger, Position, case_of, label_of_block, label_of_part
+from stream_processors.sink.ledger import Case, Ledger, Position, case_of, label_of_block
 from stream_processors.sink.letters import publish_letters
 from stream_processors.sink.places import Place
 from stream_processors.sink.reading import dead_letter, newest
-from stream_processors.sink.spool import Block, Row
+from stream_processors.sink.spool import Block, Part
 from stream_processors.sink.writer import Writer
 
 log = structlog.get_logger()
@@ -43,16 +43,16 @@ class Storing:
             return
         place = ledger.place
         label = label_of_block(block.first, block.last)
-        rows, positions = block.rows, block.positions()
+        part = block.part()
         if place.topic == SESSIONS:
-            rows, positions = newest(rows, positions)
-        elif rows and ledger.may_hold(block.first):
-            stored = await self.until_answered(lambda: self._writer.stored(place, block.first, block.last))
-            if case_of(positions, stored) is not Case.NEW:
+            part = newest(part)
+        elif part.rows and ledger.may_hold(block.first):
+            stored = await self._stored_between(place, block.first, block.last)
+            if case_of(part.positions(), stored) is not Case.NEW:
                 self._counters.add("rows_already_stored_total", len(stored))
-                rows, positions = _without(rows, positions, stored)
-                label = label_of_part(positions) if positions else label
-        await self._insert(place, owner, rows, positions, label, block)
+                part = part.without(stored)
+                label = part.label() if part.rows else label
+        await self._insert(place, owner, part, label, block)
         ledger.done = block.last + 1
 
     async def until_answered(self, statement: Callable[[], Awaitable[T]]) -> T:
@@ -69,38 +69,37 @@ class Storing:
                 self.trouble = ""
                 return result
 
-    async def _insert(
-        self, place: Place, owner: int, rows: Sequence[Row], positions: Sequence[Position], label: str, block: Block
-    ) -> None:
+    async def _insert(self, place: Place, owner: int, part: Part, label: str, block: Block) -> None:
         refill = 0
-        while rows:
+        while part.rows:
             try:
-                unsure = await self._until_inserted(place, owner, rows, label, block.ingested_at)
+                unsure = await self._until_inserted(place, owner, part, label, block.ingested_at)
             except RefusedError as error:
-                await self._halve(place, owner, rows, positions, block, error)
+                await self._halve(place, owner, part, block, error)
                 return
-            self._counters.add("rows_inserted_total", len(rows))
             if not unsure or place.topic == SESSIONS:
                 # Sessions need no look into the table: a version stored twice is one session all the same.
+                self._counters.add("rows_inserted_total", len(part.rows))
                 return
-            first, last = positions[0][0], positions[-1][0]
-            stored = await self.until_answered(lambda: self._writer.stored(place, first, last))  # noqa: B023
-            rows, positions = _without(rows, positions, stored)
-            if rows:
+            stored = await self._stored_between(place, part.offsets[0], part.offsets[-1])
+            left = part.without(stored)
+            self._counters.add("rows_inserted_total", len(part.rows) - len(left.rows))
+            if left.rows:
                 refill += 1
-                log.error("rows were missing after an insert, storing them again", count=len(rows), label=label)
-                self._counters.add("rows_inserted_total", -len(rows))
-                label = label_of_part(positions, refill)
+                log.error("rows were missing after an insert, storing them again", count=len(left.rows), label=label)
+                label = left.label(refill)
+            part = left
 
-    async def _until_inserted(
-        self, place: Place, owner: int, rows: Sequence[Row], label: str, ingested_at: int
-    ) -> bool:
+    async def _stored_between(self, place: Place, first: int, last: int) -> set[Position]:
+        return await self.until_answered(lambda: self._writer.stored(place, first, last))
+
+    async def _until_inserted(self, place: Place, owner: int, part: Part, label: str, ingested_at: int) -> bool:
         """Insert, again and again until there is an answer. Whether there were attempts without one."""
         backoff = Backoff()
         unsure = False
         while True:
             try:
-                await self._writer.insert(place, owner, rows, label, ingested_at)
+                await self._writer.insert(place, owner, part.rows, label, ingested_at)
             except UnansweredError as error:
                 unsure = True
                 self.trouble = str(error)
@@ -111,31 +110,14 @@ class Storing:
                 self.trouble = ""
                 return unsure
 
-    async def _halve(
-        self,
-        place: Place,
-        owner: int,
-        rows: Sequence[Row],
-        positions: Sequence[Position],
-        block: Block,
-        error: RefusedError,
-    ) -> None:
+    async def _halve(self, place: Place, owner: int, part: Part, block: Block, error: RefusedError) -> None:
         """Find the rows that ClickHouse refuses: a dead letter each, the others are stored."""
-        if len(rows) == 1:
-            offset = positions[0][0]
-            log.error("row refused", topic=place.topic, partition=place.partition, offset=offset, error=str(error))
-            letter = dead_letter(place, offset, block.message_at(offset), Reason.REFUSED_BY_STORE, str(error))
-            await publish_letters(self._publisher, [letter])
-            self._counters.add("rows_refused_total")
+        if len(part.rows) > 1:
+            for half in part.halves():
+                await self._insert(place, owner, half, half.label(), block)
             return
-        middle = len(rows) // 2
-        for part in (slice(None, middle), slice(middle, None)):
-            label = label_of_part(positions[part])
-            await self._insert(place, owner, rows[part], positions[part], label, block)
-
-
-def _without(
-    rows: Sequence[Row], positions: Sequence[Position], stored: set[Position]
-) -> tuple[list[Row], list[Position]]:
-    left = [(row, position) for row, position in zip(rows, positions, strict=True) if position not in stored]
-    return [row for row, _ in left], [position for _, position in left]
+        offset = part.offsets[0]
+        log.error("row refused", topic=place.topic, partition=place.partition, offset=offset, error=str(error))
+        letter = dead_letter(place, offset, block.message_at(offset), Reason.REFUSED_BY_STORE, str(error))
+        await publish_letters(self._publisher, [letter])
+        self._counters.add("rows_refused_total")

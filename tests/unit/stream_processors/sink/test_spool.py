@@ -54,7 +54,7 @@ def test_records_of_one_message_stay_together() -> None:
     add(spool, 0, 4, rows_each=3)
     block = spool.cut(4, 1000, 0, 0.0)
     assert block is not None
-    assert block.positions() == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    assert block.part().positions() == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     assert block.last == 1
 
 
