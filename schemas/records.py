@@ -169,6 +169,7 @@ class Session(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     created_at: Annotated[int, Meta(description="Broker time of the opening record")] = 0
     modified_at: Annotated[int, Meta(description="Broker time of the last record applied")] = 0
     removed: bool = False
+    held: Annotated[bool, Meta(description="An end that waits for its opening; hidden until grace is over")] = False
     opened_by: Annotated[str, Meta(description="record_id of the opening record")] = ""
     closed_by: Annotated[str, Meta(description="record_id of the closing record")] = ""
     boot_id: str = ""

@@ -1,7 +1,7 @@
 """How a session ends, and how an ending is taken back: state, end, duration and its quality in one place."""
 
 from schemas.records import DurationQuality, EndReason, Session, State
-from schemas.times import SECOND
+from schemas.times import SECOND, parse_time, rfc3339
 
 #: Closings that a record of the sensor proved.
 EVIDENCE = frozenset({EndReason.DISCONNECT, EndReason.COMPLETE})
@@ -10,6 +10,8 @@ GUESSES = frozenset({EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION, EndReason.E
 
 #: The sensor's clock said that the session ended before it began.
 CLOCK_SKEW = "clock_skew"
+#: Attribute with the end the sensor reported, where the session could not take it.
+REPORTED_END = "reported_end"
 
 
 def close(session: Session, reason: EndReason, ended_at: int) -> None:
@@ -23,12 +25,22 @@ def close(session: Session, reason: EndReason, ended_at: int) -> None:
         session.duration_quality = DurationQuality.UNKNOWN
         return
     if ended_at < start:
+        session.attributes = {**session.attributes, REPORTED_END: rfc3339(ended_at)}
         ended_at = start
         if CLOCK_SKEW not in session.flags:
             session.flags = [*session.flags, CLOCK_SKEW]
+    elif session.flags and CLOCK_SKEW in session.flags:
+        session.flags = [flag for flag in session.flags if flag != CLOCK_SKEW]
+        session.attributes = {name: text for name, text in session.attributes.items() if name != REPORTED_END}
     session.ended_at = ended_at
     session.duration = (ended_at - start) / SECOND
     session.duration_quality = DurationQuality.EXACT if reason in EVIDENCE else DurationQuality.LOWER_BOUND
+
+
+def reported_end(session: Session) -> int | None:
+    """The end as the sensor reported it, microseconds UTC; None while there is none."""
+    text = session.attributes.get(REPORTED_END)
+    return session.ended_at if text is None else parse_time(text)
 
 
 def reopen(session: Session) -> None:
@@ -38,3 +50,22 @@ def reopen(session: Session) -> None:
     session.ended_at = None
     session.duration = None
     session.duration_quality = DurationQuality.UNKNOWN
+
+
+def due_end(session: Session, idle: int, longest: int, boot: int, reached: int) -> tuple[int, EndReason] | None:
+    """How an open session has ended by event time alone, and when that was decided; None while it may go on.
+
+    ``reached`` is the event time the sensor has certainly come to, ``boot`` its latest restart (0 for none). Of several
+    reasons the one that came first in event time holds, whatever was noticed first. All times in microseconds UTC.
+    """
+    last = session.last_activity_at
+    start = last if session.started_at is None else session.started_at
+    found = []
+    if last < boot:
+        found.append((boot, EndReason.SENSOR_RESTART))
+        reached = max(reached, boot)
+    if idle and last + idle <= reached:
+        found.append((last + idle, EndReason.IDLE_TIMEOUT))
+    if longest and start + longest <= reached:
+        found.append((start + longest, EndReason.MAX_DURATION))
+    return min(found, key=lambda one: one[0], default=None)

@@ -10,7 +10,7 @@ from heapq import nsmallest
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, DurationQuality, EndReason, Session, State
 from schemas.times import SECOND
-from stream_processors.endings import EVIDENCE, GUESSES, close, reopen
+from stream_processors.endings import EVIDENCE, GUESSES, close, due_end, reopen, reported_end
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
 from stream_processors.merging import count, fill_rare, identify
@@ -168,14 +168,18 @@ class IdentifiedSessions:
             session.opened_by = record.record_id
             self._began(session)
         else:
-            self._held.hold(key, offset)
-            self._wheels.set(session.sensor, key, record.time + self.limits.grace)
+            # A closing is published at once, hidden; anything less is read again after a crash.
+            session.held = record.action is Action.DISCONNECT
+            if not session.held:
+                self._held.hold(key, offset)
+                self._wheels.set(session.sensor, key, record.time + self.limits.grace)
         return session
 
     def _connect(self, key: bytes, session: Session, record: Connection, broker_time: int) -> None:
+        ended_at = reported_end(session)
         if session.started_at is None:
-            ended_at = session.ended_at
-            was_public = not self._held.release(key)
+            was_public = not (self._held.release(key) or session.held)
+            session.held = False
             reopen(session)
             session.started_at = record.time
             session.opened_by = record.record_id
@@ -194,8 +198,8 @@ class IdentifiedSessions:
             session.started_at = record.time
             session.opened_by = record.record_id
             session.connect_kind = record.kind or session.connect_kind
-            if session.ended_at is not None:
-                close(session, session.end_reason, session.ended_at)
+            if ended_at is not None:
+                close(session, session.end_reason, ended_at)
         else:
             self.counters.add("connections_repeated_total")
         self._sign_of_life(key, session, record)
@@ -210,12 +214,15 @@ class IdentifiedSessions:
         start = session.started_at
         if start is None:
             # An orphan, unless its connect comes; of two disconnects the later counts.
+            if self._held.release(key):
+                session.held = True
             if session.ended_at is None or time > session.ended_at:
                 session.closed_by = record.record_id
                 close(session, EndReason.ORPHAN, time)
         elif reason in EVIDENCE:
             self.counters.add("connections_repeated_total")
-            if session.ended_at is None or time > session.ended_at:
+            known = reported_end(session)
+            if known is None or time > known:
                 session.closed_by = record.record_id
                 close(session, reason, time)
         else:
@@ -257,7 +264,7 @@ class IdentifiedSessions:
         if len(kept) > self.limits.max_kept:
             oldest = kept.popleft()
             session = self._sessions.get(oldest)
-            if session is not None and session.state is State.CLOSED and not self._held.holds(oldest):
+            if session is not None and session.state is State.CLOSED and not session.held:
                 self._forget(oldest)
 
     def _forget(self, key: bytes) -> None:
@@ -273,7 +280,7 @@ class IdentifiedSessions:
             session = self._sessions.get(key)
             if session is None:
                 continue
-            if self._held.holds(key):
+            if session.held or self._held.holds(key):
                 self._give_up_waiting(key, session)
             elif session.state is State.OPEN:
                 self._expire_open(key, session, watermark)
@@ -286,14 +293,11 @@ class IdentifiedSessions:
 
     def _expire_open(self, key: bytes, session: Session, watermark: int) -> None:
         limits = self.limits
-        idle, longest = self._limits_of(session)
         start = session.started_at if session.started_at is not None else session.last_activity_at
-        idle_at = session.last_activity_at + idle
         interim = self._interim.get(key, start + limits.interim)
-        if idle and watermark >= idle_at + limits.grace:
-            self._guess(key, session, EndReason.IDLE_TIMEOUT, idle_at)
-        elif longest and watermark >= start + longest + limits.grace:
-            self._guess(key, session, EndReason.MAX_DURATION, start + longest)
+        end = self._due_end(session, watermark - limits.grace)
+        if end is not None:
+            self._guess(key, session, end)
         elif limits.interim and watermark >= interim:
             session.revision = next_revision(session, interim, 0)
             self._interim[key] = interim + (1 + (watermark - interim) // limits.interim) * limits.interim
@@ -309,6 +313,8 @@ class IdentifiedSessions:
         """Watermark at which something is due for this session."""
         idle, longest = self._limits_of(session)
         grace = self.limits.grace
+        if session.held:
+            return session.last_activity_at + grace
         if session.state is State.CLOSED:
             return session.last_activity_at + 2 * idle + grace
         start = session.started_at if session.started_at is not None else session.last_activity_at
@@ -325,18 +331,24 @@ class IdentifiedSessions:
             return self.limits.idle_device, 0
         return self.limits.idle_of(session.protocol), self.limits.max_duration
 
-    def _guess(self, key: bytes, session: Session, reason: EndReason, deadline: int) -> None:
+    def _due_end(self, session: Session, reached: int) -> tuple[int, EndReason] | None:
+        idle, longest = self._limits_of(session)
+        return due_end(session, idle, longest, self._boots.get(session.sensor, 0), reached)
+
+    def _guess(self, key: bytes, session: Session, end: tuple[int, EndReason]) -> None:
+        deadline, reason = end
         self._guessed_at[key] = self.now
         self._close(key, session, reason, session.last_activity_at)
         session.revision = next_revision(session, deadline)
         self._changed[key] = session
 
     def _give_up_waiting(self, key: bytes, session: Session) -> None:
-        self._held.release(key)
-        if session.end_reason is not EndReason.ORPHAN:
+        if self._held.release(key):
             # Activity or facts of a session that nobody opened: stored as events, they open nothing.
             self._forget(key)
             return
+        session.held = False
+        session.revision = next_revision(session, session.last_activity_at + self.limits.grace)
         self._guessed_at[key] = self.now
         self.counters.add("sessions_orphaned_total")
         self._changed[key] = session
@@ -346,11 +358,11 @@ class IdentifiedSessions:
         """More open sessions than the limit: close the longest idle ones, one in a hundred at once."""
         surplus = max(1, self.limits.max_open // 100)
         opened = (
-            (key, one) for key, one in self._sessions.items() if one.state is State.OPEN and not self._held.holds(key)
+            item for item in self._sessions.items() if item[1].state is State.OPEN and not self._held.holds(item[0])
         )
         for key, session in nsmallest(surplus, opened, key=lambda item: item[1].last_activity_at):
             self.counters.add("sessions_evicted_total")
-            self._guess(key, session, EndReason.EVICTED, session.last_activity_at)
+            self._guess(key, session, (session.last_activity_at, EndReason.EVICTED))
 
     def sensor_started(self, sensor: str, time: int) -> None:
         """Whatever this sensor had open before ``time`` has ended, whether it said so or not."""
@@ -360,6 +372,7 @@ class IdentifiedSessions:
                 self._judge_restart(key, session)
 
     def _judge_restart(self, key: bytes, session: Session) -> None:
-        boot = self._boots.get(session.sensor, 0)
-        if session.state is State.OPEN and session.last_activity_at < boot:
-            self._guess(key, session, EndReason.SENSOR_RESTART, boot)
+        if session.state is State.OPEN and session.last_activity_at < self._boots.get(session.sensor, 0):
+            end = self._due_end(session, 0)
+            if end is not None:
+                self._guess(key, session, end)

@@ -118,14 +118,13 @@ class KeyHistory:
         self._interim = 0
 
     def restore(self, stored: list[Session]) -> None:
-        """Go on from sessions that a store kept. Orphans are final; they only say what was counted."""
+        """Go on from sessions that a store kept."""
         for session in sorted(stored, key=lambda one: one.started_at or one.last_activity_at):
             self.sensor = self.sensor or session.sensor
+            self._published[session.session_id] = session
             for source, position in session.positions.items():
                 self._cursor[source] = max(position, self._cursor.get(source, -1))
-            if session.started_at is not None:
-                self._published[session.session_id] = session
-                self._marks.append(Mark(session.started_at, None, session, session.created_at, -1))
+            self._marks.append(_mark_of(session))
 
     def is_empty(self) -> bool:
         return not self._marks
@@ -145,6 +144,8 @@ class KeyHistory:
             elif mark.base is not None and record.action is Action.CONNECT:
                 # The session began with this very record, or with one of the same time.
                 mark.weight += weight
+                if _naming(record) < (_is_plain(mark.base.connect_kind), mark.base.opened_by):
+                    mark.base = msgspec.structs.replace(mark.base, connect_kind=record.kind, opened_by=record.record_id)
                 return True
         if twin is not None and twin.record is not None and record.action in (Action.CONNECT, Action.DISCONNECT):
             # Openers of equal time merge, and so do closers; New Device names the kind.
@@ -152,6 +153,10 @@ class KeyHistory:
                 twin.record = record
             twin.weight += weight
             twin.broker_time = max(twin.broker_time, broker_time)
+            return True
+        ended = self._ended_by(record)
+        if ended is not None:
+            ended.weight += weight
             return True
         mark = Mark(time, record, None, broker_time, offset)
         mark.weight = weight
@@ -161,7 +166,8 @@ class KeyHistory:
     def versions(self, limits: Limits, boot: int, watermark: int, time: int, counters: Counters) -> list[Session]:
         """Pair the line and return what differs from what was published. ``time`` caused the change."""
         line = self._paired(self._marks, limits, boot, watermark)
-        self.held = min((mark.offset for mark in line.waiting), default=None)
+        # What is published says itself what was read; only a key with nothing published must be read again.
+        self.held = None if line.sessions else min((mark.offset for mark in line.waiting), default=None)
         changed = []
         for session in line.sessions:
             known = self._published.get(session.session_id)
@@ -187,10 +193,13 @@ class KeyHistory:
         return changed
 
     def settle(self, watermark: int, now: int, limits: Limits) -> None:
-        """Take marks off the line whose grace is over in event time and in processing time."""
+        """Take marks off the line whose grace is over in event time and in processing time.
+
+        Twice grace: what belongs to an end may happen a grace after it, and come a grace late.
+        """
         cut = 0
         for mark in self._marks:
-            if mark.time + limits.grace > watermark or mark.broker_time + limits.keep > now:
+            if mark.time + 2 * limits.grace > watermark or mark.broker_time + limits.keep > now:
                 break
             cut += 1
         if len(self._marks) > _MAX_MARKS:
@@ -199,21 +208,25 @@ class KeyHistory:
             cut -= 1
         if cut == 0:
             return
-        line = self._paired(self._marks[:cut], limits, 0, watermark)
         rest = self._marks[cut:]
+        # What is open at the cut may end beyond it: only a line that ends here is judged by the watermark.
+        line = self._paired(self._marks[:cut], limits, 0, 0 if rest else watermark)
         last = line.sessions[-1] if line.sessions else None
+        if last is not None and (last.started_at is None or not self._keeps(last, limits, watermark)):
+            last = None
         for session in line.sessions:
-            if session is not last or not self._keeps(session, limits, watermark):
+            if session is not last:
                 self._published.pop(session.session_id, None)
         for session_id in [known.session_id for known in self._published.values() if known.removed]:
             del self._published[session_id]
-        if last is not None and last.started_at is not None and self._keeps(last, limits, watermark):
+        if last is not None and last.started_at is not None:
             rest.insert(0, Mark(last.started_at, None, last, last.created_at, -1))
         self._marks = rest
 
     def deadline(self, limits: Limits) -> int | None:
         """Watermark at which something may be due; None when nothing ever is."""
-        due = [mark.time + limits.grace for mark in self._marks if mark.base is None]
+        due = [mark.time + 2 * limits.grace for mark in self._marks if mark.base is None]
+        due += [one.last_activity_at + limits.grace for one in self._published.values() if one.held]
         for session in self._published.values():
             if session.state is State.OPEN and not session.removed:
                 idle = limits.idle_device if self._device else limits.idle_of(session.protocol)
@@ -238,6 +251,19 @@ class KeyHistory:
         line = Line(self.key, self._device, limits, boot, watermark)
         line.run(marks)
         return line
+
+    def _ended_by(self, record: Connection) -> Mark | None:
+        """The settled session that a closing of this time has already ended."""
+        if record.action is not Action.DISCONNECT:
+            return None
+        return next(
+            (
+                mark
+                for mark in self._marks
+                if mark.base is not None and mark.base.end_reason in EVIDENCE and mark.base.ended_at == record.time
+            ),
+            None,
+        )
 
     def _new_events(self, record: Connection) -> int:
         if not record.positions:
@@ -275,20 +301,41 @@ class KeyHistory:
         return [msgspec.structs.replace(known, revision=next_revision(known, due, 0))]
 
 
+def _mark_of(session: Session) -> Mark:
+    """A stored session back on its line: one that began as a base, an orphan as the closing it was made of."""
+    if session.started_at is not None:
+        return Mark(session.started_at, None, session, session.created_at, -1)
+    closing = Connection(
+        action=Action.DISCONNECT,
+        sensor=session.sensor,
+        time=session.last_activity_at,
+        kind=session.disconnect_kind,
+        record_id=session.closed_by,
+        protocol=session.protocol,
+        client_ip=session.client_ip,
+        client_port=session.client_port,
+        server_ip=session.server_ip,
+        server_port=session.server_port,
+        mac=session.mac,
+        token=session.token,
+    )
+    mark = Mark(session.last_activity_at, closing, None, session.created_at, -1)
+    mark.weight = session.event_count
+    return mark
+
+
 def _naming(record: Connection) -> tuple[bool, str]:
     """Order in which merged records name their session: New Device first, then any fixed order."""
-    return record.kind.lower() not in ("new device", "device.new"), record.record_id
+    return _is_plain(record.kind), record.record_id
+
+
+def _is_plain(kind: str) -> bool:
+    return kind.lower() not in ("new device", "device.new")
 
 
 def _cause(session: Session, line: Line, time: int) -> int:
-    """Event time of a version: its record's, or the deadline of the timer that closed it."""
-    if session.end_reason is EndReason.IDLE_TIMEOUT:
-        return session.last_activity_at + line.idle_of(session)
-    if session.end_reason is EndReason.MAX_DURATION and session.started_at is not None:
-        return session.started_at + line.limits.max_duration
-    if session.end_reason is EndReason.SENSOR_RESTART:
-        return line.boot
-    return time
+    """Event time of a version: its record's, or the deadline that closed it."""
+    return line.decided_at if session is line.current and session.state is State.CLOSED else time
 
 
 def _count_change(known: Session | None, session: Session, counters: Counters) -> None:

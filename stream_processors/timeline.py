@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from schemas.records import Action, Connection, EndReason, Session, State
-from stream_processors.endings import GUESSES, close, reopen
+from stream_processors.endings import EVIDENCE, close, due_end, reopen
 from stream_processors.limits import Limits
 from stream_processors.merging import identify
 
@@ -64,8 +64,10 @@ class Line:
         self.watermark = watermark
         self.sessions: list[Session] = []
         self.current: Session | None = None
-        #: Marks that nothing pairs with yet and whose grace is not over.
+        #: Activity and late facts that no session of the line is there for.
         self.waiting: list[Mark] = []
+        #: Deadline that closed what the line had left open.
+        self.decided_at = 0
 
     def run(self, marks: list[Mark]) -> None:
         for time, group in groupby(marks, key=lambda mark: mark.time):
@@ -77,11 +79,15 @@ class Line:
             current = self.current
             if closers and current is not None and (current.started_at is None or current.started_at < time):
                 self._end(current, closers.pop(0))
+            if self.device:
+                # A device's closing pairs with what opened strictly earlier, or with nothing.
+                while closers:
+                    self._orphan(closers.pop(0))
             for mark in openers:
                 self._open(mark)
             for mark in closers:
-                if self.current is not None and not self.device:
-                    # Connect and disconnect at one time: a session of no length. A device's pair strictly later.
+                if self.current is not None:
+                    # Connect and disconnect of a connection at one time: a session of no length.
                     self._end(self.current, mark)
                 else:
                     self._orphan(mark)
@@ -99,9 +105,14 @@ class Line:
             self._supersede(current, mark.time)
         session = self._begun(mark)
         self.sessions.append(session)
-        self.current = session if session.state is State.OPEN or session.end_reason in GUESSES else None
-        if self.current is not None and session.end_reason in GUESSES:
+        if session.end_reason in EVIDENCE:
+            self.current = None
+            return
+        # However it was thought to have ended: the line says it anew.
+        if session.state is State.CLOSED:
             reopen(session)
+            session.disconnect_kind = ""
+        self.current = session
 
     def _begun(self, mark: Mark) -> Session:
         if mark.base is not None:
@@ -125,13 +136,9 @@ class Line:
 
     def _supersede(self, session: Session, time: int) -> None:
         """A later opening while this one is open. By event time it may have ended before that, for another reason."""
-        idle = self.idle_of(session)
-        if idle and time - session.last_activity_at > idle:
-            close(session, EndReason.IDLE_TIMEOUT, session.last_activity_at)
-        elif session.last_activity_at < self.boot <= time:
-            close(session, EndReason.SENSOR_RESTART, session.last_activity_at)
-        else:
-            close(session, EndReason.SUPERSEDED, session.last_activity_at)
+        # One microsecond short of it: only a gap above the limit ended the session before the opening did.
+        end = self._due_end(session, time - 1, self.boot if self.boot <= time else 0)
+        close(session, end[1] if end else EndReason.SUPERSEDED, session.last_activity_at)
         if self.device:
             session.disconnect_kind = MISSING
         self.current = None
@@ -146,9 +153,6 @@ class Line:
         self.current = None
 
     def _orphan(self, mark: Mark) -> None:
-        if self.watermark < mark.time + self.limits.grace:
-            self.waiting.append(mark)
-            return
         assert mark.record is not None
         session = Session(
             session_id=_orphan_id(self.key, mark.time),
@@ -159,15 +163,16 @@ class Line:
             disconnect_kind=mark.record.kind,
             closed_by=mark.record.record_id,
             created_at=mark.broker_time,
+            held=self.watermark < mark.time + self.limits.grace,
         )
         self._apply(session, mark)
         close(session, EndReason.ORPHAN, mark.time)
         self.sessions.append(session)
 
     def _touch(self, mark: Mark) -> None:
-        """Activity and late facts belong to the session that is open then, else to the one that ended last."""
+        """Activity and late facts belong to the session that is open then, else to the one that has just ended."""
         assert mark.record is not None
-        session = self.current or (self.sessions[-1] if self.sessions else None)
+        session = self.current or self._just_ended(mark.time)
         if session is None:
             if mark.record.opens:
                 session = self.current = self._begun(mark)
@@ -180,6 +185,13 @@ class Line:
         if session is self.current and mark.record.action is Action.ACTIVITY:
             session.last_activity_at = max(session.last_activity_at, mark.record.last_time or mark.time)
 
+    def _just_ended(self, time: int) -> Session | None:
+        """The session that ended last, for as long as grace after its end."""
+        last = self.sessions[-1] if self.sessions else None
+        if last is None or last.ended_at is None or time > last.ended_at + self.limits.grace:
+            return None
+        return last
+
     def _apply(self, session: Session, mark: Mark) -> None:
         assert mark.record is not None
         identify(session, mark.record)
@@ -189,11 +201,11 @@ class Line:
 
     def _judge_open(self, session: Session) -> None:
         """Close what the line leaves open, when the sensor's event time or its restart says so."""
-        idle, longest = self.idle_of(session), 0 if self.device else self.limits.max_duration
-        start = session.started_at
-        if session.last_activity_at < self.boot:
-            close(session, EndReason.SENSOR_RESTART, session.last_activity_at)
-        elif idle and self.watermark >= session.last_activity_at + idle + self.limits.grace:
-            close(session, EndReason.IDLE_TIMEOUT, session.last_activity_at)
-        elif longest and start is not None and self.watermark >= start + longest + self.limits.grace:
-            close(session, EndReason.MAX_DURATION, session.last_activity_at)
+        end = self._due_end(session, self.watermark - self.limits.grace, self.boot)
+        if end is not None:
+            self.decided_at, reason = end
+            close(session, reason, session.last_activity_at)
+
+    def _due_end(self, session: Session, reached: int, boot: int) -> tuple[int, EndReason] | None:
+        longest = 0 if self.device else self.limits.max_duration
+        return due_end(session, self.idle_of(session), longest, boot, reached)

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS {database}.sessions {on_cluster}
     created_at       DateTime64(6, 'UTC')            COMMENT 'Broker time of the opening record',
     modified_at      DateTime64(6, 'UTC')            COMMENT 'Broker time of the last record applied',
     removed          Bool                            COMMENT 'Hidden from sessions_current',
+    held             Bool                            COMMENT 'An end that waits for its opening; hidden until grace is over',
     opened_by        String                          COMMENT 'record_id of the opening record',
     closed_by        String                          COMMENT 'record_id of the closing record',
     boot_id          String                          COMMENT 'Life of the sensor the session began in',

@@ -26,7 +26,8 @@ class Machine:
     """Feeds a Sessionizer and keeps the winning version of every session it publishes."""
 
     def __init__(self, sessions: Sessions | None = None) -> None:
-        self.machine = Sessionizer(limits_of(sessions or Sessions()))
+        self.settings = sessions or Sessions()
+        self.machine = Sessionizer(limits_of(self.settings))
         self.versions: list[Session] = []
         self.stored: dict[tuple[str, str], Session] = {}
         self._offsets = count()
@@ -51,6 +52,14 @@ class Machine:
         self._take()
         return self
 
+    def successor(self, position: int) -> "Machine":
+        """Another machine that took over after a crash: it knows what was published, and reads from ``position``."""
+        heir = Machine(self.settings)
+        heir.stored, heir.versions, heir.now = dict(self.stored), list(self.versions), self.now
+        heir.machine.restore([_copy_session(one) for one in self.stored.values() if not one.removed])
+        heir._offsets = count(position)
+        return heir
+
     def sweep(self, now: int) -> "Machine":
         self.machine.sweep(now)
         self._take()
@@ -67,7 +76,7 @@ class Machine:
     @property
     def sessions(self) -> list[Session]:
         """What a reader of the table sees: newest versions, removed ones left out, by start."""
-        current = [one for one in self.stored.values() if not one.removed]
+        current = [one for one in self.stored.values() if not one.removed and not one.held]
         return sorted(current, key=lambda one: (one.started_at or one.ended_at or 0, one.session_id))
 
     def session(self, session_id: str) -> Session:
