@@ -1,5 +1,6 @@
 """One child process of the supervisor: its command, its log file, its end."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,13 +27,14 @@ class Child:
         command: Sequence[str],
         log: Path,
         environment: Mapping[str, str] | None = None,
-        folder: Path | None = None,
+        held: bool = False,
     ) -> None:
+        """``held``: it waits for a line on its standard input before it begins (``release``)."""
         self.name = name
         self.command = list(command)
         self.log = log
         self._environment = environment
-        self._folder = folder
+        self._held = held
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
 
@@ -47,13 +49,19 @@ class Child:
             self._log_start = output.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *self.command],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if self._held else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=dict(self._environment) if self._environment is not None else None,
-                cwd=self._folder,
                 start_new_session=True,
             )
+
+    def release(self) -> None:
+        """Lets a held process begin; one that has ended already is left to whoever watches it."""
+        if self._process is None or self._process.stdin is None:
+            raise RuntimeError(f"{self.name} is not held")
+        with contextlib.suppress(BrokenPipeError), self._process.stdin as pipe:
+            pipe.write(b"\n")
 
     @property
     def pid(self) -> int | None:

@@ -24,6 +24,15 @@ app.add_typer(docs_app, name="docs")
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
+_Held = Annotated[bool, typer.Option("--held", hidden=True, help="Load, then wait for a line on standard input.")]
+
+
+def _await_release(held: bool) -> None:
+    """A supervisor starts us early, so that loading costs nothing later; its end is the end of the input."""
+    if held and not sys.stdin.readline():
+        sys.exit(1)
+
+
 def main() -> None:
     """One line on stderr for what may go wrong: exit code 2 for wrong usage, 1 for everything else."""
     try:
@@ -102,29 +111,32 @@ def up(
 
 
 @app.command()
-def process() -> None:
+def process(held: _Held = False) -> None:
     """Run the worker alone: Faust agents that make sessions."""
     settings = _settings()
     from stream_processors.app import run_worker
 
+    _await_release(held)
     raise typer.Exit(run_worker(settings))
 
 
 @app.command()
-def sink() -> None:
+def sink(held: _Held = False) -> None:
     """Run the sink alone: Kafka into ClickHouse, exactly once."""
     settings = _settings()
     from stream_processors.sink import run_sink
 
+    _await_release(held)
     raise typer.Exit(run_sink(settings))
 
 
 @app.command()
-def serve() -> None:
+def serve(held: _Held = False) -> None:
     """Run the query API alone."""
     settings = _settings()
     from query_api.main import run_server
 
+    _await_release(held)
     raise typer.Exit(run_server(settings))
 
 

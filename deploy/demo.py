@@ -9,7 +9,6 @@ import json
 import time
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
 from hashlib import blake2b
 from importlib import resources
 
@@ -25,12 +24,12 @@ from deploy.report import Report
 from producers.destination import Destination, destination_of
 from producers.kafka.publisher import Publisher
 from schemas.settings import ClickHouse, Kafka
-from schemas.times import from_datetime, parse_time, rfc3339
+from schemas.times import parse_time, rfc3339
 
 _PATIENCE_SECONDS = 60.0
 
 _QUERY = """
-SELECT session_id, started_at, duration, client_ip, client_port, protocol, user, event_count, state, end_reason
+SELECT session_id, toUnixTimestamp64Micro(started_at), duration, client_ip, client_port, protocol, user, event_count, state, end_reason
 FROM sessions_current
 WHERE session_id IN {ids:Array(String)}
 ORDER BY started_at, session_id
@@ -48,7 +47,7 @@ class Shown(msgspec.Struct, frozen=True, array_like=True):
     """One session as the table shows it."""
 
     session_id: str
-    started_at: datetime | None
+    started_at: int | None
     duration: float | None
     client_ip: str
     client_port: int
@@ -150,7 +149,7 @@ def _print_table(sessions: list[Shown]) -> None:
     for session in sessions:
         started = session.started_at
         table.add_row(
-            rfc3339(from_datetime(started))[11:23] if started else "not seen",
+            rfc3339(started)[11:23] if started is not None else "not seen",
             f"{session.duration:.3f} s" if session.duration is not None else "unknown",
             f"{session.client_ip}:{session.client_port}",
             session.protocol,

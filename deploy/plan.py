@@ -50,6 +50,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """In the order they are drained: first nobody asks, then nothing new is made, then the rest is stored."""
         return (self.api, self.worker, self.sink)
 
+    @property
+    def children(self) -> list[Child]:
+        """Everything that is started, servers first."""
+        servers = [self.broker, self.clickhouse.child if self.clickhouse else None]
+        return [*(server for server in servers if server), *self.pipeline]
+
 
 class _Where(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
@@ -158,7 +164,8 @@ def make_plan(where: _Where, data: Path, logs: Path) -> Plan:
 
     def member(name: str, command: str) -> Child:
         # -P: the folder the person stands in must not be searched for our packages.
-        return Child(name, [sys.executable, "-P", "-m", "deploy", command], logs / f"{name}.log", environment)
+        words = [sys.executable, "-P", "-m", "deploy", command, "--held"]
+        return Child(name, words, logs / f"{name}.log", environment, held=True)
 
     return Plan(
         settings=settings,

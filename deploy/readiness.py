@@ -1,18 +1,31 @@
 """What the query API says of the whole: ``GET /health/ready``."""
 
 import http.client
-from typing import Any
 
 import msgspec
 
 from deploy.addresses import Address
 
 
-class Readiness(msgspec.Struct, frozen=True):
-    """``checks``: component → "ok", or what is missing. Empty when the API did not answer."""
+class Check(msgspec.Struct, frozen=True):
+    ok: bool
+    message: str = ""
 
-    ready: bool
-    checks: dict[str, str]
+
+class Readiness(msgspec.Struct, frozen=True):
+    """``checks`` by component; empty when the API did not answer."""
+
+    ready: bool = False
+    checks: dict[str, Check] = {}
+
+    def missing(self) -> str:
+        """What is not ready, in words."""
+        words = [f"{name}: {check.message}" for name, check in self.checks.items() if not check.ok]
+        return "; ".join(words) or "the API does not answer"
+
+
+class _Answer(msgspec.Struct):
+    checks: dict[str, Check] = {}
 
 
 def ask_readiness(address: Address, timeout: float = 5.0) -> Readiness:
@@ -22,24 +35,9 @@ def ask_readiness(address: Address, timeout: float = 5.0) -> Readiness:
     try:
         connection.request("GET", "/health/ready", headers={"Host": str(where)})
         answer = connection.getresponse()
-        body = answer.read(1_000_000)
-        return Readiness(answer.status == 200, _checks(body))
-    except (OSError, http.client.HTTPException):
-        return Readiness(False, {})
+        checks = msgspec.json.decode(answer.read(1_000_000), type=_Answer).checks
+        return Readiness(answer.status == 200, checks)
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
+        return Readiness()
     finally:
         connection.close()
-
-
-def _checks(body: bytes) -> dict[str, str]:
-    try:
-        found = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return {}
-    checks = found.get("checks") if isinstance(found, dict) else None
-    return {str(name): _words(check) for name, check in checks.items()} if isinstance(checks, dict) else {}
-
-
-def _words(check: Any) -> str:
-    if isinstance(check, dict):
-        return str(check.get("message") or check.get("status") or "")
-    return str(check)

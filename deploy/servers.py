@@ -1,5 +1,6 @@
 """Keeps the broker and ClickHouse running, and makes topics and tables in them.
 
+The first start of a child may have happened already: ``deploy.up`` starts all before it loads this.
 Each function runs until it is cancelled and opens a gate when its server can be used. Only a failure before a server
 was usable for the first time ends everything (CannotStartError); later ones are reported, and the server starts again.
 """
@@ -51,7 +52,8 @@ async def keep_kafka(plan: Plan, gates: Gates, report: Report, dismiss: Callable
     served = False
     while True:
         started = time.monotonic()
-        start(broker)
+        if not broker.running:
+            start(broker)
         if await first_answer(broker, lambda: broker_answers(address)) and await _topics_made(plan, broker, served):
             report.component("broker", "ready", f"{address} (embedded, memory only)")
             served = True
@@ -97,7 +99,8 @@ async def keep_clickhouse(plan: Plan, gates: Gates, report: Report) -> None:
     backoff = Backoff()
     while True:
         started = time.monotonic()
-        start(server.child)
+        if not server.child.running:
+            start(server.child)
         if await first_answer(server.child, lambda: clickhouse_answers(server)):
             if not gates.tables.is_set():
                 await _make_tables(plan.settings)

@@ -60,7 +60,7 @@ class Supervisor:
             stopping.cancel()
             await asyncio.gather(serving, stopping, return_exceptions=True)
             clean = await self._drain()
-            for child in self._children():
+            for child in self._plan.children:
                 child.kill()
         return code or int(not clean)
 
@@ -89,9 +89,10 @@ class Supervisor:
         """One process of the pipeline, again and again."""
         backoff = Backoff()
         while True:
-            await self._gates.both()
             started = time.monotonic()
-            start(child)
+            if not child.running:
+                start(child)
+            await self._released(child)
             await ended(child)
             if child in self._dismissed:
                 self._dismissed.discard(child)
@@ -100,6 +101,18 @@ class Supervisor:
             wait = backoff.after(time.monotonic() - started)
             report_end(self._report, child, wait)
             await asyncio.sleep(wait)
+
+    async def _released(self, child: Child) -> None:
+        """It loads while the servers start, and begins when both can be used; or it ended before."""
+        opened = asyncio.create_task(self._gates.both())
+        gone = asyncio.create_task(ended(child))
+        try:
+            await asyncio.wait({opened, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if opened.done():
+                child.release()
+        finally:
+            opened.cancel()
+            gone.cancel()
 
     async def _dismiss_pipeline(self) -> None:
         running = [child for child in self._plan.pipeline if child.running]
@@ -113,7 +126,7 @@ class Supervisor:
         was_ready = warned = False
         async with asyncio.TaskGroup() as tasks:
             while True:
-                now = Readiness(False, {})
+                now = Readiness()
                 if self._plan.api.running:
                     now = await asyncio.to_thread(ask_readiness, self._plan.http)
                 self._tell(now, told)
@@ -124,23 +137,20 @@ class Supervisor:
                         tasks.create_task(self._after_ready())
                 if not was_ready and not warned and time.monotonic() - began > START_SECONDS:
                     warned = True
-                    missing = "; ".join(f"{name}: {text}" for name, text in now.checks.items() if text != "ok")
-                    self._report.say(f"not ready after {START_SECONDS:.0f} s: {missing or 'the API does not answer'}")
+                    self._report.say(f"not ready after {START_SECONDS:.0f} s: {now.missing()}")
                 await asyncio.sleep(1.0 if was_ready else 0.05)
 
     def _tell(self, now: Readiness, told: set[str]) -> None:
         """One line when a process became ready; again after it ended and came back."""
         for child in self._plan.pipeline:
-            answer = now.checks.get(child.name) if child is not self._plan.api else ("ok" if now.checks else None)
+            check = now.checks.get(child.name)
+            # That the API answers at all says that it runs.
+            good = bool(now.checks) if child is self._plan.api else check is not None and check.ok
             if not child.running:
                 told.discard(child.name)
-            elif answer == "ok" and child.name not in told:
+            elif good and child.name not in told:
                 told.add(child.name)
                 self._report.component(child.name, "ready", self._plan.url if child is self._plan.api else "")
-
-    def _children(self) -> list[Child]:
-        servers = [self._plan.clickhouse.child if self._plan.clickhouse else None, self._plan.broker]
-        return [*self._plan.pipeline, *(child for child in servers if child)]
 
     async def _drain(self) -> bool:
         """api, worker, sink, then the servers. True when each ended by itself."""
@@ -148,7 +158,7 @@ class Supervisor:
         for child in self._plan.pipeline:
             if child.running:
                 clean &= await self._drained(child, _DRAIN_SECONDS[child.name])
-        servers = [child for child in self._children() if child not in self._plan.pipeline and child.running]
+        servers = [child for child in self._plan.children if child not in self._plan.pipeline and child.running]
         # Everything acknowledged is stored by now, so a kill of these loses nothing.
         await asyncio.gather(*(self._drained(child, _SERVERS_SECONDS) for child in servers))
         return clean

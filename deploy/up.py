@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deploy.data_folder import DataFolder
+from deploy.lifetimes import start
 from deploy.plan import Options, Plan, make_plan, read_options
 from deploy.report import Report
-from deploy.supervisor import Supervisor
 
 
 def run_up(options: Options, ephemeral: bool, demo: bool) -> int:
@@ -20,15 +19,23 @@ def run_up(options: Options, ephemeral: bool, demo: bool) -> int:
     settings, where = read_options(options)
     with DataFolder.ephemeral() if ephemeral else DataFolder(Path(settings.data).absolute()) as data:
         plan = make_plan(where, data.path, data.logs)
-        report = Report()
-        return asyncio.run(_supervise(plan, report, _demo(plan, report) if demo else None))
+        return asyncio.run(_supervise(plan, demo))
 
 
-async def _supervise(plan: Plan, report: Report, after_ready: Callable[[], Coroutine[Any, Any, None]] | None) -> int:
-    return await Supervisor(plan, report, after_ready).run()
+async def _supervise(plan: Plan, demo: bool) -> int:
+    # The servers start and the pipeline loads while this process loads the Kafka and ClickHouse clients.
+    for child in plan.children:
+        start(child)
+    from deploy.supervisor import Supervisor
+
+    report = Report()
+    return await Supervisor(plan, report, _demo(plan, report) if demo else None).run()
 
 
 def _demo(plan: Plan, report: Report) -> Callable[[], Coroutine[Any, Any, None]]:
-    from deploy.demo import play
+    async def play_it() -> None:
+        from deploy.demo import play
 
-    return partial(play, plan, report)
+        await play(plan, report)
+
+    return play_it
