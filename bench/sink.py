@@ -4,11 +4,13 @@
 
 Starts an embedded broker and ClickHouse of its own. Each round publishes all events first, then starts a sink, so
 that publishing does not compete for the processors; the clock runs from the sink's first stored row to its last.
+Then single events at idle: milliseconds from publishing one until a query finds it.
 """
 
 import argparse
 import asyncio
 import os
+import random
 import signal
 import statistics
 import subprocess
@@ -20,6 +22,7 @@ from pathlib import Path
 
 import clickhouse_connect
 import msgspec
+from clickhouse_connect.driver import create_async_client
 
 from producers.kafka.publisher import Publisher
 from schemas.settings import Settings
@@ -112,10 +115,33 @@ def measure(settings: Settings, count: int, profile: str | None) -> tuple[float,
         sink.wait(10)
 
 
+async def visible_after(settings: Settings, tries: int) -> list[float]:
+    """Milliseconds from publishing one event until a query finds it, while nothing else goes on."""
+    options = {"dsn": settings.clickhouse.url, "username": "writer", "password": settings.clickhouse.writer_password}
+    client = await create_async_client(**options, database="sojourn", autogenerate_session_id=False)
+    run = uuid.uuid4().hex[:8]
+    found = []
+    async with Publisher(settings.kafka, linger_ms=0) as publisher:
+        for number in range(tries + 1):
+            await asyncio.sleep(random.uniform(0.3, 0.6))
+            began = time.monotonic()
+            await (await publisher.send(EVENTS, str(number).encode(), event_line(8 * number, run)))
+            query = "SELECT count() FROM events WHERE session_id = {s:String}"
+            while (await client.query(query, parameters={"s": f"{run}{number:08x}"})).result_rows[0][0] == 0:
+                if time.monotonic() - began > 20:
+                    raise TimeoutError("the event did not become visible within 20 s")
+                await asyncio.sleep(0.005)
+            found.append((time.monotonic() - began) * 1000)
+    await client.close()
+    # The first try waits for the sink to join its group.
+    return sorted(found[1:])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tries", type=int, default=30, help="single events at idle")
     parser.add_argument("--profile")
     options = parser.parse_args()
     rates = []
@@ -124,6 +150,18 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder, embedded_stack(Path(folder)) as stack:
             print(f"round {number + 1}")
             rates.append(measure(stack.settings, options.events, options.profile)[0])
+    if options.tries:
+        with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder, embedded_stack(Path(folder)) as stack:
+            sink = run_sink(stack.settings, None)
+            try:
+                waits = asyncio.run(visible_after(stack.settings, options.tries))
+            finally:
+                sink.send_signal(signal.SIGTERM)
+                sink.wait(10)
+        late = waits[int(len(waits) * 0.95)]
+        print(f"visible after {statistics.median(waits):.0f} ms (median), {late:.0f} ms (95th percentile) at idle")
+    if not rates:
+        return
     print(f"median {statistics.median(rates):,.0f} events/s")
 
 
