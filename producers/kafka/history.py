@@ -5,7 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 async def read_history(
     kafka: Kafka, starts: Mapping[TopicPartition, int], *, patience: float = 15.0
-) -> AsyncIterator[tuple[TopicPartition, Sequence[Message]]]:
+) -> AsyncGenerator[tuple[TopicPartition, Sequence[Message]], None]:
     """Records of each partition from its offset up to the high-water mark at the time of its first fetch.
 
     Partitions come interleaved, records of one partition in order. Raises TimeoutError when nothing comes for

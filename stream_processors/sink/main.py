@@ -8,7 +8,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from schemas.settings import Settings
-from stream_processors.heartbeat import beat, instance_name
+from stream_processors.heartbeat import beat, instance_name, send
 from stream_processors.sink.backoff import Backoff
 from stream_processors.sink.sink import Sink
 
@@ -44,6 +44,8 @@ async def _run(settings: Settings) -> int:
         beating.cancel()
         try:
             async with asyncio.timeout(0.5):
+                # The last word: nothing is owned any more, and the counters are complete.
+                await send(sink.publisher, sink.heartbeat())
                 await sink.publisher.stop()
         except TimeoutError:
             log.warning("Kafka did not take the last messages in time")

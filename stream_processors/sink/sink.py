@@ -15,6 +15,7 @@ from schemas.health import Heartbeat
 from schemas.metrics import Counters
 from schemas.settings import Settings
 from stream_processors import groups
+from stream_processors.heartbeat import send
 from stream_processors.sink.ledger import Ledger
 from stream_processors.sink.owned import Owned
 from stream_processors.sink.places import place_of
@@ -56,7 +57,7 @@ class Sink:
         self._tasks: set[asyncio.Task[None]] = set()
         #: Preparations of this generation; one that goes on after a rebalance would fence the rightful owner.
         self._preparing: list[asyncio.Task[None]] = []
-        self._ended = asyncio.Event()
+        self._left = False
         self._committing = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -168,6 +169,7 @@ class Sink:
                 self._block_ended,
             )
             self._consumer.begin(one.partition, one.offset)
+        await send(self.publisher, self.heartbeat())
 
     def _give_up(self, owned: Owned) -> None:
         """Another sink took the partition: nothing more, no commit. Ask again later if it is still assigned to us."""
@@ -217,11 +219,12 @@ class Sink:
                 await self._consumer.stop()
         except TimeoutError:
             log.warning("Kafka did not take the last commit in time; the table knows what is stored")
+        self._left = True
         await self._writer.close()
 
     def heartbeat(self) -> Heartbeat:
         """The heartbeat of this moment: in no generation before everything assigned is prepared."""
-        ready = self._consumer.generation > 0 and self._consumer.assignment == frozenset(self._owned)
+        ready = not self._left and self._consumer.generation > 0 and self._consumer.assignment == frozenset(self._owned)
         return Heartbeat(
             component="sink",
             instance=self._instance,
@@ -229,7 +232,7 @@ class Sink:
             generation=self._consumer.generation if ready else -1,
             partitions=self._consumer.health({p: owned.ledger.done for p, owned in self._owned.items()}),
             counters=dict(self.counters.values),
-            message=self._storing.trouble,
+            message="stopped" if self._left else self._storing.trouble,
         )
 
     def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
