@@ -5,7 +5,9 @@ State comes back from ClickHouse, overlaid by the tail of ``sessions`` that the 
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing
 
 import msgspec
 import structlog
@@ -16,8 +18,9 @@ from aiokafka.errors import KafkaError
 from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.history import read_history
 from schemas import topics
-from schemas.records import EndReason, Session, State
+from schemas.records import Session
 from schemas.settings import Settings
+from schemas.times import SECOND
 from stream_processors import groups
 from stream_processors.endings import EVIDENCE
 from stream_processors.intake import Intake
@@ -29,6 +32,9 @@ from stream_processors.stored_sessions import UNAVAILABLE, stored_sessions
 log = structlog.get_logger()
 
 _LONGEST_PAUSE = 5.0
+#: How far before the first record that will be read again closed sessions are taken back, too: workers' clocks differ,
+#: and one source topic may lag behind another.
+_MARGIN = 60 * SECOND
 _decode = msgspec.json.Decoder(Session).decode
 
 Tail = dict[tuple[str, str], Session]
@@ -39,8 +45,11 @@ def read_topics() -> set[str]:
     return {topic.name for topic in topics.sensor_topics()} | {topics.CONNECTIONS, topics.SESSIONS}
 
 
-def overlaid(stored: Iterable[Session], tail: Tail) -> Iterator[Session]:
-    """The latest version of each session that a later record may still change; ``tail`` is emptied by it."""
+def overlaid(stored: Iterable[Session], tail: Tail, since: int) -> Iterator[Session]:
+    """The latest version of each session that a later record may still change, or that changed after ``since``.
+
+    ``tail`` loses what ``stored`` knows better.
+    """
     for session in stored:
         newer = tail.get((session.sensor, session.session_id))
         if newer is None:
@@ -49,13 +58,13 @@ def overlaid(stored: Iterable[Session], tail: Tail) -> Iterator[Session]:
             del tail[session.sensor, session.session_id]
             yield session
     for session in tail.values():
-        if session.state is State.OPEN or session.end_reason not in EVIDENCE or _is_paired(session):
+        if session.end_reason not in EVIDENCE or session.modified_at >= since or _is_paired(session):
             yield session
 
 
 def _is_paired(session: Session) -> bool:
     """Whether its key has no id of the sensor's own: the next record's meaning depends on this session."""
-    return len(msgspec.json.decode(session.key)) != 2 and session.end_reason is not EndReason.NONE
+    return len(msgspec.json.decode(session.key)) != 2
 
 
 class Restorer:
@@ -102,34 +111,50 @@ class Restorer:
         limits = limits_of(settings.sessions, assigned)
         # The order matters: what the sink commits after this is in both, what it committed before is in ClickHouse.
         tails = await self._tails(partitions)
-        for partition in sorted(partitions):
+        firsts = await asyncio.gather(*(self._first_time(partition) for partition in sorted(partitions)))
+        for partition, first in zip(sorted(partitions), firsts, strict=True):
             machine = Sessionizer(limits)
-            stored = stored_sessions(settings, limits, partition, settings.kafka.partitions)
+            since = first - _MARGIN
+            stored = stored_sessions(settings, limits, partition, since)
             tail = tails.pop(partition)
             unsettled = len(tail)
-            await asyncio.to_thread(machine.restore, overlaid(stored, tail))
+            await asyncio.to_thread(machine.restore, overlaid(stored, tail, since))
             self._sessions.owned[partition] = Owned(machine, generation)
             log.info("state restored", partition=partition, sessions=len(machine), not_stored_yet=unsettled)
 
-    async def _tails(self, partitions: set[int]) -> dict[int, Tail]:
-        """Per partition the sessions that the sink may not have stored yet, in their latest version."""
+    async def _first_time(self, partition: int) -> int:
+        """Broker time (microseconds UTC) of the first record of ``connections`` that will be read, else now."""
         kafka = self._settings.kafka
-        epoch = self._intake.epochs[topics.SESSIONS]
-        wanted = [TopicPartition(topics.SESSIONS, partition) for partition in sorted(partitions)]
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, client_id=groups.WORKER)
+        place = TopicPartition(topics.CONNECTIONS, partition)
+        offset = await self._committed(groups.WORKER, topics.CONNECTIONS, [place])
+        async with aclosing(read_history(kafka, offset)) as history:
+            async for _, records in history:
+                return records[0].timestamp * 1000
+        return time.time_ns() // 1000
+
+    async def _committed(self, group: str, topic: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where a group goes on in this epoch of a topic; 0 where it has committed nothing."""
+        epoch = self._intake.epochs[topic]
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka.bootstrap, client_id=groups.WORKER)
         try:
             await admin.start()
-            committed = await admin.list_consumer_group_offsets(groups.SINK, partitions=wanted)
+            committed = await admin.list_consumer_group_offsets(group, partitions=places)
         finally:
             await admin.close()
         starts = {}
-        for partition in wanted:
-            known = committed.get(partition)
+        for place in places:
+            known = committed.get(place)
             # The embedded broker keeps no metadata: an empty text proves nothing against the offset.
             usable = known is not None and known.offset >= 0 and known.metadata in ("", None, epoch)
-            starts[partition] = known.offset if usable else 0
+            starts[place] = known.offset if usable else 0
+        return starts
+
+    async def _tails(self, partitions: set[int]) -> dict[int, Tail]:
+        """Per partition the sessions that the sink may not have stored yet, in their latest version."""
+        places = [TopicPartition(topics.SESSIONS, partition) for partition in sorted(partitions)]
+        starts = await self._committed(groups.SINK, topics.SESSIONS, places)
         tails: dict[int, Tail] = {partition: {} for partition in partitions}
-        async for partition, records in read_history(kafka, starts):
+        async for partition, records in read_history(self._settings.kafka, starts):
             tail = tails[partition.partition]
             for record in records:
                 if record.value is None:

@@ -23,40 +23,41 @@ _TIMES = """SELECT * REPLACE (
 # Java's murmur2, as every Kafka client partitions by: the table needs no column for it.
 _MINE = "bitAnd(kafkaMurmurHash(key), 0x7fffffff) % {partitions:UInt32} = {partition:UInt32}"
 
+# Recent is seen from the latest row, not from the clock: the worker may have been away for days.
 _EDGE = "(SELECT max(ingested_at) FROM {database:Identifier}.sessions) - toIntervalSecond({window:UInt32})"
 
-_OPEN = f"""{_TIMES}
-FROM {{database:Identifier}}.sessions FINAL
-WHERE (state = 'open' OR held) AND NOT removed AND {_MINE}
-"""
+_WAITING = "(state = 'open' OR held) AND NOT removed"
 
-# Guessed closings and orphans are corrected by late records; keys without an id pair with what came before them.
-# Recent is seen from the latest row, not from the clock: the worker may have been away for days.
-_RECENT = f"""{_TIMES}
-FROM
-(
-    SELECT * FROM {{database:Identifier}}.sessions FINAL
-    WHERE state = 'closed' AND NOT held AND NOT removed AND {_MINE}
-      AND (JSONLength(key) != 2
-        OR end_reason IN ('idle_timeout', 'max_duration', 'evicted', 'sensor_restart', 'orphan'))
-      AND ingested_at >= {_EDGE}
-    ORDER BY modified_at DESC
-    LIMIT {{most:UInt32}}
-)
-ORDER BY modified_at
-"""  # noqa: S608 - constants of this module only
+# Guessed closings and orphans are corrected by late records; keys without an id pair with what came before them; and
+# whatever a record changed that will be read again must be there, or the record would change it twice.
+_RECENT = f"""state = 'closed' AND NOT held AND NOT removed AND (
+    modified_at >= fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')
+    OR ingested_at >= {_EDGE}
+        AND (JSONLength(key) != 2
+            OR end_reason IN ('idle_timeout', 'max_duration', 'evicted', 'sensor_restart', 'orphan')))"""
 
 # A device's last session is remembered for ever: a repeated connect must not open another.
-_DEVICES = f"""{_TIMES}
-FROM
+_DEVICES = f"state = 'closed' AND NOT held AND NOT removed AND JSONLength(key) = 1 AND ingested_at < {_EDGE}"
+
+
+def _query(condition: str, limit: str, order: str) -> str:
+    """Keys first, from rows of any version: FINAL then reads only those, not the whole table."""
+    return f"""{_TIMES} FROM
 (
     SELECT * FROM {{database:Identifier}}.sessions FINAL
-    WHERE state = 'closed' AND NOT held AND NOT removed AND {_MINE} AND JSONLength(key) = 1
-      AND ingested_at < {_EDGE}
-    ORDER BY started_at DESC
-    LIMIT 1 BY key
+    WHERE (sensor, session_id) IN (
+        SELECT sensor, session_id FROM {{database:Identifier}}.sessions WHERE {_MINE} AND {condition})
+    AND {condition}
+    {limit}
 )
-"""  # noqa: S608 - constants of this module only
+{order}"""  # noqa: S608 - constants of this module only
+
+
+_QUERIES = (
+    _query(_WAITING, "", ""),
+    _query(_RECENT, "ORDER BY modified_at DESC LIMIT {most:UInt32}", "ORDER BY modified_at"),
+    _query(_DEVICES, "ORDER BY started_at DESC LIMIT 1 BY key", ""),
+)
 
 _SETTINGS = {
     "output_format_json_quote_64bit_integers": 0,
@@ -70,8 +71,10 @@ _decode = msgspec.json.Decoder(Session).decode
 UNAVAILABLE = (ClickHouseError, HTTPError, OSError, msgspec.DecodeError)
 
 
-def stored_sessions(settings: Settings, limits: Limits, partition: int, partitions: int) -> Iterator[Session]:
-    """Sessions of one of ``partitions`` partitions, one by one, in constant memory. Blocks: run it in a thread.
+def stored_sessions(settings: Settings, limits: Limits, partition: int, since: int) -> Iterator[Session]:
+    """Sessions of one partition of ``connections``, one by one, in constant memory. Blocks: run it in a thread.
+
+    ``since`` (microseconds UTC): closed sessions changed from then on come, too, however they ended.
 
     Raises one of UNAVAILABLE; what was given until then is not the whole.
     """
@@ -88,12 +91,13 @@ def stored_sessions(settings: Settings, limits: Limits, partition: int, partitio
     parameters = {
         "database": store.database,
         "partition": partition,
-        "partitions": partitions,
+        "partitions": settings.kafka.partitions,
+        "since": since,
         "window": window // 1_000_000,
         "most": limits.max_kept,
     }
     try:
-        for query in (_OPEN, _RECENT, _DEVICES):
+        for query in _QUERIES:
             stream = client.raw_stream(query, parameters=parameters, settings=_SETTINGS, fmt="JSONEachRow")
             with stream:
                 yield from map(_decode, _lines(stream))

@@ -5,8 +5,10 @@ import msgspec
 from schemas.records import DurationQuality, EndReason, Session, State
 from stream_processors.restore import Tail, overlaid
 
+SINCE = 1_000
 
-def session(name: str, revision: int, end: EndReason = EndReason.NONE, key: str = "") -> Session:
+
+def session(name: str, revision: int, end: EndReason = EndReason.NONE, key: str = "", modified_at: int = 0) -> Session:
     return Session(
         session_id=name,
         sensor="s",
@@ -15,6 +17,7 @@ def session(name: str, revision: int, end: EndReason = EndReason.NONE, key: str 
         end_reason=end,
         duration_quality=DurationQuality.UNKNOWN,
         revision=revision,
+        modified_at=modified_at,
     )
 
 
@@ -23,7 +26,7 @@ def tail_of(*sessions: Session) -> Tail:
 
 
 def names(stored: list[Session], tail: Tail) -> dict[str, int]:
-    found = list(overlaid(stored, tail))
+    found = list(overlaid(stored, tail, SINCE))
     assert len({each.session_id for each in found}) == len(found)
     return {each.session_id: each.revision for each in found}
 
@@ -50,3 +53,11 @@ def test_the_last_session_of_a_key_without_id_comes_back_however_it_ended() -> N
 
 def test_what_only_the_tail_has_comes_too() -> None:
     assert names([session("a", 1)], tail_of(session("b", 2))) == {"a": 1, "b": 2}
+
+
+def test_a_session_whose_last_record_may_be_read_again_comes_back_however_it_ended() -> None:
+    tail = tail_of(
+        session("before", 5, EndReason.DISCONNECT, modified_at=SINCE - 1),
+        session("after", 5, EndReason.DISCONNECT, modified_at=SINCE),
+    )
+    assert names([], tail) == {"after": 5}
