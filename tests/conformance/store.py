@@ -1,0 +1,66 @@
+"""Rows put straight into ClickHouse, as the sink would leave them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import clickhouse_connect
+import msgspec
+
+from schemas.settings import Settings
+from schemas.times import to_datetime
+
+
+def moment(text: str) -> str:
+    """A time as ClickHouse reads it, from ``2013-04-06T01:11:10.329999``."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def micros(value: int) -> str:
+    return to_datetime(value).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+class Store:
+    """Inserts as the writer; each row only names the columns that matter to the test."""
+
+    def __init__(self, settings: Settings) -> None:
+        store = settings.clickhouse
+        self._client = clickhouse_connect.get_client(
+            dsn=store.url, username=store.writer, password=store.writer_password, database=store.database
+        )
+        self._offset = 0
+
+    def events(self, rows: list[dict[str, Any]]) -> None:
+        """Positions are counted on, so that later rows stand later in the log."""
+        placed = []
+        for row in rows:
+            placed.append(
+                {"_epoch": "test", "_topic": "sensor.events", "_offset": self._offset, "details": "{}", **row}
+            )
+            self._offset += 1
+        self._insert("events", placed)
+
+    def sessions(self, rows: list[dict[str, Any]]) -> None:
+        now = micros(1_800_000_000_000_000)
+        base = {"state": "closed", "revision": 1, "created_at": now, "modified_at": now}
+        self._insert("sessions", [{**base, **row} for row in rows])
+
+    def many_events(self, sensor: str, count: int, step: int = 1_000_000) -> None:
+        """``count`` events of about 400 bytes, ``step`` microseconds apart, made by ClickHouse."""
+        self._client.command(
+            "INSERT INTO events (sensor, time, kind, type, session_id, data, details, ingested_at, _epoch, _offset)"
+            " SELECT {sensor:String},"
+            " fromUnixTimestamp64Micro(1700000000000000 + toInt64(number) * {step:Int64}, 'UTC'),"
+            " 'command', 0, toString(number), repeat('x', 100), '{}', now64(3), 'many', number"
+            " FROM numbers({count:UInt64})",
+            parameters={"sensor": sensor, "count": count, "step": step},
+        )
+
+    def number(self, sql: str) -> int:
+        return int(str(self._client.command(sql)))
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _insert(self, table: str, rows: list[dict[str, Any]]) -> None:
+        body = b"\n".join(msgspec.json.encode({"ingested_at": "2026-01-01 00:00:00.000", **row}) for row in rows)
+        self._client.raw_insert(table, insert_block=body, fmt="JSONEachRow", settings={"async_insert": 0})
