@@ -75,6 +75,7 @@ class Sink:
             await self._leave()
 
     async def _work(self) -> None:
+        self._spawn(self._storing.until_answered(self._writer.connect))
         await self._consumer.join(groups.SINK, sink_topics(), self._revoked)
         self._spawn(self._watch_parts())
         while True:
@@ -151,17 +152,16 @@ class Sink:
                 await former.finish(60.0, everything=True)
         places = {place_of(one.epoch, one.partition): one for one in assigned}
         owners = await self._storing.until_answered(lambda: self._writer.take_over(list(places)))
-        frontiers = await self._storing.until_answered(
-            lambda: asyncio.gather(*(self._writer.frontier(place, one.offset) for place, one in places.items()))
-        )
+        starts = {place: one.offset for place, one in places.items()}
+        frontiers = await self._storing.until_answered(lambda: self._writer.frontiers(starts))
         if generation != self._consumer.generation:
             return
-        for (place, one), frontier in zip(places.items(), frontiers, strict=True):
+        for place, one in places.items():
             self._paused.discard(one.partition)
             self._owned[one.partition] = Owned(
                 place,
                 owners[place],
-                Ledger(place, one.offset, frontier),
+                Ledger(place, one.offset, frontiers[place]),
                 self._storing,
                 self.publisher,
                 self._slots,

@@ -49,10 +49,10 @@ KILL = """
 KILL QUERY WHERE user = currentUser() AND arrayExists(prefix -> startsWith(query_id, prefix), {prefixes:Array(String)})
 SYNC"""
 
-FRONTIER = """
-SELECT count(), max(_offset) FROM events
-WHERE _epoch = {epoch:String} AND _topic = {topic:String} AND _partition = {partition:UInt32}
-  AND _offset >= {first:UInt64}"""
+FRONTIERS = """
+SELECT _partition, max(_offset) FROM events
+WHERE _epoch = {epoch:String} AND _topic = {topic:String} AND _offset >= {first:UInt64}
+GROUP BY _partition"""
 
 STORED = """
 SELECT DISTINCT _offset, _index FROM events

@@ -261,7 +261,8 @@ async def test_a_former_owner_is_refused_and_its_running_insert_is_ended(setting
     assert theirs > mine
     with pytest.raises(FencedError):
         await former.insert(place, mine, rows, "3-5", 1_795_000_000_000)
-    assert await present.frontier(place, 0) == 3
+    assert await present.frontiers({place: 0}) == {place: 3}
+    assert await present.frontiers({place: 7}) == {place: 7}
     assert await present.stored(place, 0, 9) == {(0, 0), (1, 0), (2, 0)}
     await former.close()
     await present.close()
