@@ -84,6 +84,8 @@ class Restorer:
         """
         sessions, settings = self._sessions, self._settings
         failures = 0
+        # A machine of the generation just before is still valid: nobody else can have read on meanwhile.
+        valid = {generation - 1}
         while wanted():
             try:
                 epochs = await epochs_of(settings.kafka, read_topics())
@@ -91,7 +93,11 @@ class Restorer:
                     log.warning("topics have new epochs, state is restored")
                     sessions.owned.clear()
                 self._intake.epochs = epochs
-                kept = sessions.keep(partitions, generation)
+                kept = sessions.keep(partitions, valid)
+                for partition in kept:
+                    sessions.owned[partition].generation = generation
+                # Should this attempt fail: what it has restored by then is valid, too.
+                valid = {generation}
                 await self._restore(partitions - kept, len(partitions), generation)
             except (KafkaError, TopicsError, TimeoutError, *UNAVAILABLE) as error:
                 failures += 1

@@ -105,16 +105,13 @@ class Sessions:
             owned.unpublished -= 1
         owned.sweep_floor = None
 
-    def keep(self, partitions: set[int], generation: int) -> set[int]:
-        """Drop machines that are not ours any more; returns the partitions whose machines go on being valid.
+    def keep(self, partitions: set[int], generations: set[int]) -> set[int]:
+        """Drop machines that are not ours any more, or that were last ours in no generation of ``generations``.
 
-        That is so when they were ours in the generation just before: nobody else can have read on meanwhile. Those of
-        this generation were restored by an attempt that failed later.
+        Returns the partitions that are left.
         """
         for partition, owned in list(self.owned.items()):
-            if partition in partitions and owned.generation in (generation - 1, generation) and not owned.unpublished:
-                owned.generation = generation
-            else:
+            if partition not in partitions or owned.generation not in generations or owned.unpublished:
                 del self.owned[partition]
         return set(self.owned)
 
