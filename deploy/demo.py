@@ -29,7 +29,8 @@ from schemas.times import parse_time, rfc3339
 _PATIENCE_SECONDS = 60.0
 
 _QUERY = """
-SELECT session_id, toUnixTimestamp64Micro(started_at), duration, client_ip, client_port, protocol, user, event_count, state, end_reason
+SELECT session_id, toUnixTimestamp64Micro(started_at), duration, client_ip, client_port, protocol, user,
+       event_count, state, end_reason
 FROM sessions_current
 WHERE session_id IN {ids:Array(String)}
 ORDER BY started_at, session_id

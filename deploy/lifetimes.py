@@ -57,5 +57,6 @@ def report_end(report: Report, child: Child, wait: float) -> None:
     """One line about an end that nobody asked for: how it ended, its last words, when it starts again."""
     code = child.exit_code()
     words = [ending(code) if code is not None else "still running", f"again in {wait:g} s", f"log {child.log}"]
-    last = child.last_line()[:200]
+    # After a signal the last line has nothing to do with the end.
+    last = child.last_line()[:200] if code and code > 0 else ""
     report.component(child.name, "ended", "; ".join([*words, last] if last else words))

@@ -21,7 +21,7 @@ from deploy.report import Report
 from deploy.servers import Gates, keep_clickhouse, keep_kafka
 
 #: Seconds for the drain of each, in this order; with the servers' it stays under the 15 s that are promised.
-_DRAIN_SECONDS = {"api": 2.0, "worker": 4.0, "sink": 4.0}
+_DRAIN_SECONDS = {"api": 2.0, "worker": 5.0, "sink": 4.0}
 _SERVERS_SECONDS = 3.5
 #: Worker and sink whose broker is gone can still store what they hold.
 _DISMISS_SECONDS = 5.0
@@ -121,7 +121,7 @@ class Supervisor:
 
     async def _watch_readiness(self) -> None:
         """Reports each process when it becomes ready, and the whole the first time it is."""
-        told: set[str] = set()
+        told: dict[Child, int | None] = {}
         began = time.monotonic()
         was_ready = warned = False
         async with asyncio.TaskGroup() as tasks:
@@ -140,16 +140,14 @@ class Supervisor:
                     self._report.say(f"not ready after {START_SECONDS:.0f} s: {now.missing()}")
                 await asyncio.sleep(1.0 if was_ready else 0.05)
 
-    def _tell(self, now: Readiness, told: set[str]) -> None:
-        """One line when a process became ready; again after it ended and came back."""
+    def _tell(self, now: Readiness, told: dict[Child, int | None]) -> None:
+        """One line when a process became ready; one more when another took its place."""
         for child in self._plan.pipeline:
             check = now.checks.get(child.name)
             # That the API answers at all says that it runs.
             good = bool(now.checks) if child is self._plan.api else check is not None and check.ok
-            if not child.running:
-                told.discard(child.name)
-            elif good and child.name not in told:
-                told.add(child.name)
+            if child.running and good and told.get(child) != child.pid:
+                told[child] = child.pid
                 self._report.component(child.name, "ready", self._plan.url if child is self._plan.api else "")
 
     async def _drain(self) -> bool:
