@@ -11,6 +11,7 @@ import pytest
 
 from schemas.settings import Settings
 from tests.stack import Stack, chosen_stack
+from tests.up_process import Ports, Up
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +29,17 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """One running Kafka and ClickHouse for the whole run, topics and tables applied."""
     with chosen_stack(request.config.getoption("--stack")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def demo(request: pytest.FixtureRequest) -> Iterator[Up]:
+    """``sojourn up --demo`` as a newcomer starts it, after the recording has become sessions."""
+    if request.config.getoption("--stack") != "embedded":
+        pytest.skip("sojourn up starts embedded servers; another --stack was asked for")
+    with Up(Ports(), "--ephemeral", "--demo") as up:
+        up.wait_ready()
+        up.wait_line("It keeps running")
+        yield up
 
 
 @pytest.fixture
