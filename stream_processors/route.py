@@ -21,7 +21,7 @@ from schemas.metrics import Counters
 from schemas.records import Action, Connection, session_key
 from stream_processors.activity import activity_of, add_activity
 from stream_processors.intake import Intake, RecordBatch
-from stream_processors.ticks import SourceClock
+from stream_processors.ticks import SourceClock, due_ticks
 
 _encode = msgspec.json.Encoder().encode
 #: Base64 and the letter's other fields must fit into a message, too.
@@ -174,14 +174,12 @@ class Router:
         """What has moved since the last call; ``marks`` has position and high-water mark of each source partition."""
         for tp in [tp for tp in self._clocks if tp not in marks]:
             del self._clocks[tp]
-        ticks: list[Item] = []
-        for tp, (position, highwater) in marks.items():
-            if tp.topic not in self._decoders or highwater is None:
-                continue
-            tick = self._clock(tp).tick(position >= highwater)
-            if tick is not None:
-                ticks.append((None, _encode(tick), ()))
-        return ticks
+        clocks = [
+            (self._clock(tp), highwater is not None and position >= highwater)
+            for tp, (position, highwater) in marks.items()
+            if tp.topic in self._decoders
+        ]
+        return [(None, _encode(tick), ()) for tick in due_ticks(clocks)]
 
     async def send_ticks(self, ticks: list[Item]) -> None:
         """Tell every partition of ``connections``. Raises KafkaError."""

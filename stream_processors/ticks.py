@@ -13,10 +13,12 @@ from stream_processors.watermarks import HighTime
 class SourceClock:
     """Event times of one source partition, counted only when their records stand on ``connections``."""
 
-    __slots__ = ("_moved", "_sensors", "_told", "source")
+    __slots__ = ("_moved", "_sensors", "_told", "begun", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
+        #: Whether a batch of it stands on ``connections``: only then is it known which sensors it has.
+        self.begun = False
         self._sensors: dict[str, HighTime] = {}
         self._moved: dict[str, int] = {}
         #: What the last tick said about being caught up; None before the first.
@@ -24,6 +26,7 @@ class SourceClock:
 
     def observe(self, times: Mapping[str, Iterable[int]]) -> None:
         """Event times (microseconds UTC) per sensor, in the order of the log."""
+        self.begun = True
         for sensor, moments in times.items():
             high = self._sensors.get(sensor)
             for moment in moments:
@@ -40,3 +43,16 @@ class SourceClock:
         moved, self._moved = self._moved, {}
         self._told = caught_up
         return Tick(source=self.source, caught_up=caught_up, sensors=moved)
+
+
+def due_ticks(clocks: Iterable[tuple[SourceClock, bool]]) -> list[Tick]:
+    """The ticks of this moment; each clock comes with whether its reader stands at the end.
+
+    Sources that are behind speak first, and nobody speaks before it is known which sensors they have: else a sensor's
+    event time would be taken from a source that is ahead, and what waits for the other would be given up.
+    """
+    clocks = sorted(clocks, key=lambda each: each[1])
+    if any(not clock.begun and not caught_up for clock, caught_up in clocks):
+        return []
+    ticks = (clock.tick(caught_up) for clock, caught_up in clocks)
+    return [tick for tick in ticks if tick is not None]

@@ -1,7 +1,7 @@
 """What is said of a source's event time, and when."""
 
 from schemas.times import DAY
-from stream_processors.ticks import SourceClock
+from stream_processors.ticks import SourceClock, due_ticks
 
 HOUR = 3_600_000_000
 
@@ -51,3 +51,25 @@ def test_a_wild_clock_moves_nothing_until_others_confirm_it() -> None:
     tick = clock.tick(True)
     assert tick is not None
     assert tick.sensors == {"a": 400 * DAY}
+
+
+def begun(source: str, **times: list[int]) -> SourceClock:
+    clock = SourceClock(source)
+    clock.observe(times)
+    return clock
+
+
+def test_sources_that_are_behind_speak_first() -> None:
+    ahead, behind = begun("e/t/0", a=[9]), begun("e/t/1", a=[5])
+    assert [tick.source for tick in due_ticks([(ahead, True), (behind, False)])] == ["e/t/1", "e/t/0"]
+
+
+def test_nobody_speaks_while_a_source_with_a_backlog_is_unknown() -> None:
+    ahead, unknown = begun("e/t/0", a=[9]), SourceClock("e/t/1")
+    assert due_ticks([(ahead, True), (unknown, False)]) == []
+    unknown.observe({})
+    assert len(due_ticks([(ahead, True), (unknown, False)])) == 2
+
+
+def test_an_empty_source_keeps_nobody_waiting() -> None:
+    assert len(due_ticks([(begun("e/t/0", a=[9]), True), (SourceClock("e/t/1"), True)])) == 2
