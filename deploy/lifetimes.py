@@ -22,8 +22,10 @@ def start(child: Child) -> None:
 
 
 async def ended(child: Child) -> None:
-    """Returns when the process has ended."""
-    while child.running:  # noqa: ASYNC110 - the kernel sets no asyncio.Event, and a thread per child is worse
+    """Returns when the process that runs now has ended; another one may have taken its place by then."""
+    pid = child.pid
+    # The kernel sets no asyncio.Event, and a thread per child would be worse.
+    while child.running and child.pid == pid:  # noqa: ASYNC110
         await asyncio.sleep(_POLL)
 
 
@@ -43,14 +45,18 @@ async def first_answer(child: Child, answers: Callable[[], bool]) -> bool:
 async def end(child: Child, seconds: float, at_once: asyncio.Event | None = None) -> bool:
     """SIGTERM, and SIGKILL after ``seconds`` or when ``at_once`` is set. True when it ended by itself."""
     child.terminate()
-    deadline = time.monotonic() + seconds
-    while child.running:
-        if time.monotonic() > deadline or (at_once is not None and at_once.is_set()):
-            child.kill()
-            await ended(child)
-            return False
-        await asyncio.sleep(_POLL)
-    return True
+    gone = asyncio.ensure_future(ended(child))
+    hurry = asyncio.ensure_future(at_once.wait() if at_once else asyncio.sleep(seconds))
+    try:
+        await asyncio.wait({gone, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done():
+            return True
+        child.kill()
+        await gone
+        return False
+    finally:
+        gone.cancel()
+        hurry.cancel()
 
 
 def report_end(report: Report, child: Child, wait: float) -> None:

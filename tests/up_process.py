@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +34,7 @@ class Ports:
         self.http, self.kafka, self.clickhouse, self.native = (free_port() for _ in range(4))
 
     def options(self) -> list[str]:
+        """All four, for embedded servers."""
         return [
             f"--http=127.0.0.1:{self.http}",
             f"--kafka=127.0.0.1:{self.kafka}",
@@ -44,17 +46,17 @@ class Ports:
 class Up:
     """Held as a context; what still runs at the end is killed, the children with it."""
 
-    def __init__(self, ports: Ports, *options: str) -> None:
+    def __init__(self, ports: Ports, *options: str, environment: Mapping[str, str] | None = None) -> None:
         self.ports = ports
         self.lines: list[str] = []
         self._arrived: queue.Queue[str] = queue.Queue()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("SOJOURN_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SOJOURN_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "deploy", "up", *ports.options(), *options],
+            [sys.executable, "-m", "deploy", "up", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment,
+            env={**inherited, **(environment or {})},
             start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.schema import apply_tables
 from schemas.records import Action, Connection
+from tests.stack import Stack
 from tests.up_process import Ports, Up, running, wait_until_gone
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -36,7 +38,7 @@ def _embedded_only(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """One that runs for all tests which leave it running."""
-    with Up(Ports(), f"--data={tmp_path_factory.mktemp('up')}") as running_up:
+    with _up(Ports(), f"--data={tmp_path_factory.mktemp('up')}") as running_up:
         running_up.wait_ready()
         yield running_up
 
@@ -51,6 +53,10 @@ def _record(action: Action, sensor: str, session: str, seconds: float) -> Connec
         client_ip="192.0.2.1",
         client_port=4000,
     )
+
+
+def _up(ports: Ports, *options: str) -> Up:
+    return Up(ports, *ports.options(), *options)
 
 
 def _sensor() -> str:
@@ -77,7 +83,7 @@ def _end_by_killing_the_supervisor(up: Up) -> None:
 def test_what_was_stored_is_there_after_a_restart_and_open_sessions_go_on(end: object, tmp_path: Path) -> None:
     assert callable(end)
     ports, sensor, now = Ports(), _sensor(), time.time() - 100
-    with Up(ports, f"--data={tmp_path}") as first:
+    with _up(ports, f"--data={tmp_path}") as first:
         first.wait_ready()
         children = first.children()
         assert set(children) == {"broker", "clickhouse", "worker", "sink", "api"}
@@ -90,7 +96,7 @@ def test_what_was_stored_is_there_after_a_restart_and_open_sessions_go_on(end: o
         first.wait_rows([(3,)], EVENTS, sensor=sensor)
         end(first)
         wait_until_gone(list(children.values()))
-    with Up(ports, f"--data={tmp_path}") as second:
+    with _up(ports, f"--data={tmp_path}") as second:
         second.wait_ready()
         second.publish(
             _record(Action.DISCONNECT, sensor, "b", now + 11),
@@ -144,7 +150,7 @@ def test_a_clickhouse_whose_listener_was_stopped_is_started_again(up: Up) -> Non
 
 def test_a_second_up_on_the_same_data_is_told_so(up: Up) -> None:
     data = next(word for word in up.process.args if word.startswith("--data="))  # type: ignore[union-attr]
-    with Up(Ports(), data) as second:
+    with _up(Ports(), data) as second:
         assert second.process.wait(30) == 1
         line = second.wait_line("in use by another sojourn up")
     assert f"process {up.process.pid}" in line
@@ -154,7 +160,7 @@ def test_a_second_up_on_the_same_data_is_told_so(up: Up) -> None:
 def test_a_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
     for option in ("http", "kafka", "clickhouse", "native"):
         ports = Ports()
-        with socket.create_server(("127.0.0.1", getattr(ports, option))), Up(ports, f"--data={tmp_path}") as second:
+        with socket.create_server(("127.0.0.1", getattr(ports, option))), _up(ports, f"--data={tmp_path}") as second:
             assert second.process.wait(30) == 1
             line = second.wait_line("is taken")
         assert f"127.0.0.1:{getattr(ports, option)}" in line
@@ -180,8 +186,52 @@ def test_wrong_usage_is_one_line_and_exit_code_2(options: list[str], words: str)
     assert len(ended.stderr.strip().splitlines()) == 1
 
 
+def test_servers_that_run_already_are_used_and_left_running(own_stack: Stack, tmp_path: Path) -> None:
+    ports, settings = Ports(), own_stack.settings
+    passwords = {
+        "SOJOURN_CLICKHOUSE_WRITER_PASSWORD": settings.clickhouse.writer_password,
+        "SOJOURN_CLICKHOUSE_READER_PASSWORD": settings.clickhouse.reader_password,
+    }
+    # What the defaults for Apache Kafka would be wrong in: this is the embedded broker, run by somebody else.
+    tansu = {
+        "SOJOURN_KAFKA_IDEMPOTENCE": "no",
+        "SOJOURN_KAFKA_CONTIGUOUS": "yes",
+        "SOJOURN_KAFKA_PARTITIONS": str(settings.kafka.partitions),
+        "SOJOURN_KAFKA_SESSION_TIMEOUT": "3",
+        "SOJOURN_KAFKA_HEARTBEAT_INTERVAL": "0.5",
+    }
+    options = (
+        f"--http=127.0.0.1:{ports.http}",
+        f"--kafka-bootstrap={settings.kafka.bootstrap}",
+        f"--clickhouse-url={settings.clickhouse.url}",
+        f"--data={tmp_path}",
+        "--demo",
+    )
+    with Up(ports, *options, environment={**passwords, **tansu}) as up:
+        up.wait_line("Ctrl-C ends it")
+        assert set(up.children()) == {"worker", "sink", "api"}
+        assert up.stop() == 0
+    assert apply_tables(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--kafka-bootstrap=127.0.0.1:1", "Kafka at 127.0.0.1:1"),
+        ("--clickhouse-url=http://127.0.0.1:1", "ClickHouse at"),
+    ],
+)
+def test_a_server_that_does_not_answer_is_one_clear_sentence(option: str, words: str, tmp_path: Path) -> None:
+    ports = Ports()
+    own = [word for word in ports.options() if not word.startswith(option.split("-bootstrap")[0].split("-url")[0])]
+    with Up(ports, *own, option, f"--data={tmp_path}") as up:
+        line = up.wait_line(f"^sojourn: {words}")
+        assert up.process.wait(30) == 1
+    assert "Traceback" not in "\n".join(up.lines), line
+
+
 def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
-    with Up(Ports(), f"--data={tmp_path}") as up:
+    with _up(Ports(), f"--data={tmp_path}") as up:
         up.wait_ready()
         children = up.children()
         os.kill(children["api"], signal.SIGSTOP)
@@ -193,7 +243,7 @@ def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_the_demo_shows_the_sessions_of_the_recording_and_commands_that_work(tmp_path: Path) -> None:
-    with Up(Ports(), "--ephemeral", "--demo") as up:
+    with _up(Ports(), "--ephemeral", "--demo") as up:
         up.wait_line("Ctrl-C ends it")
         rows = [line.split() for line in up.lines if "127.0.0.1:" in line and " s " in line and "disconnect" in line]
         assert [int(row[-3]) for row in rows] == [5, 16, 9, 6, 3, 8, 10, 10]
@@ -201,7 +251,7 @@ def test_the_demo_shows_the_sessions_of_the_recording_and_commands_that_work(tmp
         assert len(commands) == 3
         sessions, events, table = (_run_curl(words) for words in commands)
         assert json.loads(sessions)["matched"] == 8
-        assert json.loads(events)["matched"] == 10
+        assert json.loads(events)["matched"] == 12
         assert "telnet" in table
         assert up.stop() == 0
 
