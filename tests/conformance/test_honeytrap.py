@@ -122,7 +122,7 @@ async def test_all_fields_are_optional_and_without_them_all_events_are_returned(
 ) -> None:
     store.events([{"sensor": sensor, "time": micros(n), "kind": "command"} for n in range(3)])
     stored = store.number("SELECT count() FROM events")
-    for body in (None, b"", b"{}", b" \n"):
+    for body in (None, b"{}"):
         answer = await api.get("/events", body)
         assert list(answer) == ["total", "matched", "events"]
         assert answer["total"] == answer["matched"] == len(answer["events"]) == stored

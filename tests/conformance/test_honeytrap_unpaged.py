@@ -85,7 +85,7 @@ async def test_when_a_window_fails_the_connection_breaks_and_nobody_takes_half_f
 async def test_a_client_that_goes_away_ends_its_query(
     apis: Apis, settings: Settings, store: Store, sensor: str
 ) -> None:
-    store.many_events(sensor, 60_000, 100_000)
+    store.many_events(sensor, 40_000, 100_000)
     api = await apis.start(settings, unpaged_window=1000)
     answer = await api.http.get(f"{api.base}/events?sensors={sensor}")
     await answer.content.readany()
