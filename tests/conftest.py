@@ -17,10 +17,11 @@ from tests.up_process import Ports, Up
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--stack",
-        choices=("embedded", "testcontainers", "external"),
+        choices=("embedded", "kafka", "testcontainers", "external"),
         default="embedded",
-        help="where the Kafka and ClickHouse of integration tests run: embedded (default), in Docker containers "
-        "(skips where there is no Docker), or external, named by SOJOURN_* variables",
+        help="where the Kafka and ClickHouse of integration tests run: embedded (default), Apache Kafka from its "
+        "jars (skips without Java 17 or Maven), in Docker containers (skips where there is no Docker), or external, "
+        "named by SOJOURN_* variables",
     )
 
 
@@ -49,6 +50,16 @@ def own_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     if kind != "embedded":
         pytest.skip(f"needs embedded servers of its own, --stack={kind} was asked for")
     with chosen_stack("embedded") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def kafka_stack() -> Iterator[Stack]:
+    """Apache Kafka and the embedded ClickHouse, settings as in production; skips where Kafka cannot run, saying why.
+
+    For what the embedded broker cannot show: its data outlives it, and there are transactions and compaction.
+    """
+    with chosen_stack("kafka") as running:
         yield running
 
 

@@ -1,4 +1,6 @@
-"""A running Kafka and ClickHouse with topics and tables, for tests: embedded, in containers, or somebody else's."""
+"""A running Kafka and ClickHouse with topics and tables, for tests: embedded, Apache Kafka from its jars, in
+containers, or somebody else's.
+"""
 
 import asyncio
 import random
@@ -17,22 +19,28 @@ import pytest
 from deploy.addresses import Address
 from deploy.child import Child
 from deploy.embedded.broker import broker_answers, explain_broker, prepare_broker
-from deploy.embedded.clickhouse import clickhouse_answers, explain_clickhouse, prepare_clickhouse
+from deploy.embedded.clickhouse import EmbeddedClickHouse, clickhouse_answers, explain_clickhouse, prepare_clickhouse
 from deploy.schema import apply_tables
 from producers.kafka.epochs import apply_topics
 from schemas.settings import ClickHouse, Kafka, Settings, load
+from tests.kafka.broker import KafkaBroker
+from tests.kafka.jars import NoKafkaError
 
 T = TypeVar("T")
 
 
 class Stack(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings that lead to running servers. ``admin_password`` and the ports are empty for servers not ours."""
+    """Settings that lead to running servers. ``admin_password`` and the ports are empty for servers not ours.
+
+    ``apache`` is there when the broker is an Apache Kafka node of our own: a test may stop it and start it again.
+    """
 
     kind: str
     settings: Settings
     admin_password: str = ""
     native_port: int = 0
     folder: Path | None = None
+    apache: KafkaBroker | None = None
 
 
 def free_port() -> int:
@@ -77,6 +85,33 @@ def _await_start(child: Child, answers: Callable[[], bool], explain: Callable[[]
         time.sleep(0.02)
 
 
+def kafka_in_production(base: Kafka, bootstrap: str) -> Kafka:
+    """The settings that Apache Kafka wants (docs/operations.md), with one replica."""
+    return msgspec.structs.replace(
+        base,
+        bootstrap=bootstrap,
+        embedded=False,
+        contiguous=False,
+        idempotence=True,
+        partitions=12,
+        session_timeout=6.0,
+    )
+
+
+def _applied(stack: Stack) -> Stack:
+    apply_tables(stack.settings)
+    run_aside(apply_topics(stack.settings.kafka))
+    return stack
+
+
+def _beside(store: EmbeddedClickHouse, base: Settings, kafka: Kafka, folder: Path) -> Settings:
+    """Settings that lead to this ClickHouse and that Kafka."""
+    clickhouse = msgspec.structs.replace(
+        base.clickhouse, url=store.url, writer_password=store.passwords.writer, reader_password=store.passwords.api
+    )
+    return msgspec.structs.replace(base, data=str(folder), kafka=kafka, clickhouse=clickhouse)
+
+
 @contextmanager
 def embedded_stack(folder: Path, settings: Settings | None = None) -> Iterator[Stack]:
     """The two embedded servers on free ports; about a second to start, most of it for the tables."""
@@ -91,25 +126,14 @@ def embedded_stack(folder: Path, settings: Settings | None = None) -> Iterator[S
             child.start()
         _await_start(broker, lambda: broker_answers(kafka), lambda: explain_broker(broker, kafka))
         _await_start(store.child, lambda: clickhouse_answers(store), lambda: explain_clickhouse(store))
-        running = msgspec.structs.replace(
-            base,
-            data=str(folder),
-            kafka=msgspec.structs.replace(base.kafka, bootstrap=str(kafka)),
-            clickhouse=msgspec.structs.replace(
-                base.clickhouse,
-                url=store.url,
-                writer_password=store.passwords.writer,
-                reader_password=store.passwords.api,
-            ),
-        )
-        apply_tables(running)
-        run_aside(apply_topics(running.kafka))
-        yield Stack(
-            kind="embedded",
-            settings=running,
-            admin_password=store.passwords.admin,
-            native_port=store.native_port,
-            folder=folder,
+        yield _applied(
+            Stack(
+                kind="embedded",
+                settings=_beside(store, base, msgspec.structs.replace(base.kafka, bootstrap=str(kafka)), folder),
+                admin_password=store.passwords.admin,
+                native_port=store.native_port,
+                folder=folder,
+            )
         )
     finally:
         for child in children:
@@ -118,12 +142,40 @@ def embedded_stack(folder: Path, settings: Settings | None = None) -> Iterator[S
 
 
 @contextmanager
+def apache_stack(folder: Path, settings: Settings | None = None) -> Iterator[Stack]:
+    """Apache Kafka from its jars beside the embedded ClickHouse; about ten seconds to start.
+
+    Raises NoKafkaError where Java, Maven or the jars are missing.
+    """
+    base = settings or Settings()
+    broker = KafkaBroker(folder, Address("127.0.0.1", free_port()), Address("127.0.0.1", free_port()))
+    http = Address("127.0.0.1", free_port())
+    store = prepare_clickhouse(folder, http, free_port(), base, folder / "logs")
+    try:
+        store.child.start()
+        broker.start()
+        _await_start(store.child, lambda: clickhouse_answers(store), lambda: explain_clickhouse(store))
+        yield _applied(
+            Stack(
+                kind="kafka",
+                settings=_beside(store, base, kafka_in_production(base.kafka, str(broker.address)), folder),
+                admin_password=store.passwords.admin,
+                native_port=store.native_port,
+                folder=folder,
+                apache=broker,
+            )
+        )
+    finally:
+        broker.kill()
+        store.child.kill()
+        store.child.wait(10)
+
+
+@contextmanager
 def external_stack() -> Iterator[Stack]:
     """Servers named by SOJOURN_* variables; topics and tables are applied there."""
     settings, _ = load()
-    apply_tables(settings)
-    run_aside(apply_topics(settings.kafka))
-    yield Stack(kind="external", settings=settings)
+    yield _applied(Stack(kind="external", settings=settings))
 
 
 @contextmanager
@@ -143,18 +195,10 @@ def container_stack() -> Iterator[Stack]:
     ):
         url = f"http://{store.get_container_host_ip()}:{store.get_exposed_port(8123)}"
         settings = Settings(
-            kafka=Kafka(
-                bootstrap=broker.get_bootstrap_server(),
-                embedded=False,
-                contiguous=False,
-                idempotence=True,
-                session_timeout=6.0,
-            ),
+            kafka=kafka_in_production(Kafka(), broker.get_bootstrap_server()),
             clickhouse=ClickHouse(url=url, writer_password="writer", reader="writer", reader_password="writer"),
         )
-        apply_tables(settings)
-        run_aside(apply_topics(settings.kafka))
-        yield Stack(kind="testcontainers", settings=settings)
+        yield _applied(Stack(kind="testcontainers", settings=settings))
 
 
 @contextmanager
@@ -164,6 +208,13 @@ def chosen_stack(kind: str) -> Iterator[Stack]:
         # Not pytest's tmp_path: it keeps the last runs, and a ClickHouse folder is large.
         with tempfile.TemporaryDirectory(prefix="sojourn-test-") as folder, embedded_stack(Path(folder)) as stack:
             yield stack
+    elif kind == "kafka":
+        with tempfile.TemporaryDirectory(prefix="sojourn-kafka-") as folder:
+            try:
+                with apache_stack(Path(folder)) as stack:
+                    yield stack
+            except NoKafkaError as reason:
+                pytest.skip(f"Apache Kafka: {reason}")
     elif kind == "external":
         with external_stack() as stack:
             yield stack
