@@ -11,6 +11,8 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from producers.kafka.message import isolation_level
+
 log = structlog.get_logger()
 
 
@@ -21,7 +23,10 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = super()._create_worker_consumer(transport)
         # Faust hard-codes 1,500 ms, and the embedded broker answers at half of it; 100 ms bring a record to the
         # agent in 27 to 55 ms.
-        consumer._fetch_max_wait_ms = self.consumer.intake.settings.kafka.fetch_max_wait_ms
+        kafka = self.consumer.intake.settings.kafka
+        consumer._fetch_max_wait_ms = kafka.fetch_max_wait_ms
+        # Faust knows it only together with transactions of its own.
+        consumer._isolation_level = isolation_level(kafka)
         return consumer
 
     async def fetch_committed(self, tps: set[TP]) -> dict[TP, OffsetAndMetadata]:

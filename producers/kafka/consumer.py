@@ -22,9 +22,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
-from producers.kafka.epochs import epochs_of
+from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.holes import Gap, HoleCheck, expects_no_holes
-from producers.kafka.message import Message
+from producers.kafka.message import Message, isolation_level
 from schemas.health import PartitionHealth
 from schemas.metrics import Counters
 from schemas.settings import Kafka
@@ -33,6 +33,11 @@ log = structlog.get_logger()
 
 #: Seconds between two looks at the epochs while a high-water mark stays below the position.
 _EPOCH_CHECK = 1.0
+#: Seconds that a topic may be without epoch: whoever makes a topic anew writes its epoch right afterwards.
+_EPOCH_PATIENCE = 10.0
+#: Milliseconds after which metadata are asked for again. A topic that is deleted leaves the group's assignment at once,
+#: and comes back only when it is seen in the metadata; aiokafka's own five minutes are an outage.
+METADATA_AGE_MS = 5000
 #: Seconds before a hole is read again: the embedded broker stores the missing batch within milliseconds.
 _HOLE_PAUSE = 0.02
 
@@ -80,6 +85,8 @@ class LogConsumer:
         self._assignments = 0
         self._joining = True
         self._epochs: dict[TopicPartition, str] = {}
+        #: The epochs that partitions were read in last, kept over rebalances.
+        self._last_epochs: dict[TopicPartition, str] = {}
         self._checks: dict[TopicPartition, HoleCheck] = {}
         self._looked = 0.0
 
@@ -143,6 +150,8 @@ class LogConsumer:
             heartbeat_interval_ms=int(kafka.heartbeat_interval * 1000),
             # A rebalance waits for members that still finish a block.
             rebalance_timeout_ms=int(kafka.session_timeout * 1000),
+            metadata_max_age_ms=METADATA_AGE_MS,
+            isolation_level=isolation_level(kafka),
         )
 
     async def stop(self) -> None:
@@ -223,16 +232,28 @@ class LogConsumer:
     def health(self, positions: Mapping[TopicPartition, int]) -> list[PartitionHealth]:
         """The partitions of a heartbeat, given the offsets up to which its owner is done."""
         return [
-            PartitionHealth(tp.topic, tp.partition, position, self.highwater(tp))
+            PartitionHealth(tp.topic, tp.partition, self._beyond(tp, position), self.highwater(tp))
             for tp, position in sorted(positions.items())
         ]
+
+    def _beyond(self, tp: TopicPartition, position: int) -> int:
+        """The position without the offsets behind it that have no records: markers of transactions, compacted ones."""
+        check = self._checks.get(tp)
+        if check is None or check.expected is None or position < check.expected:
+            return position
+        subscription = self._consumer._subscription.subscription
+        if subscription is None or subscription.assignment is None or tp not in subscription.assignment.tps:
+            return position
+        # The public `position` waits until there is one.
+        read: int | None = subscription.assignment.state_value(tp)._position
+        return position if read is None else max(position, read)
 
     async def _take_news(self) -> list[Assigned]:
         """Epoch and start of the partitions that a rebalance gave us."""
         news, self._news = self._news, set()
         round_ = self._assignments
         try:
-            epochs = await epochs_of(self._kafka, {tp.topic for tp in news})
+            epochs = await self._epochs_soon({tp.topic for tp in news})
             committed = await self._admin.list_consumer_group_offsets(self._group, partitions=sorted(news))
         except BaseException:
             self._news |= news
@@ -247,11 +268,24 @@ class LogConsumer:
             # An empty mark is no evidence: the embedded broker drops it, and with its log it loses the offsets too.
             anew = known is not None and known.metadata not in ("", None, epoch)
             if anew:
-                self._counters.add("epochs_changed_total")
                 offset = 0
-            self._epochs[tp] = epoch
+            # Where the broker forgot the offsets with the topic, we still know what we read.
+            anew = anew or self._last_epochs.get(tp, epoch) != epoch
+            if anew:
+                self._counters.add("epochs_changed_total")
+            self._epochs[tp] = self._last_epochs[tp] = epoch
             assigned.append(Assigned(tp, epoch, offset, anew))
         return assigned
+
+    async def _epochs_soon(self, names: set[str]) -> dict[str, str]:
+        deadline = time.monotonic() + _EPOCH_PATIENCE
+        while True:
+            try:
+                return await epochs_of(self._kafka, names)
+            except TopicsError:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.2)
 
     def _behind(self) -> list[TopicPartition]:
         """Partitions whose log ends before our position: another log than the one we know."""
@@ -275,7 +309,7 @@ class LogConsumer:
                 continue
             log.warning("log began anew", topic=tp.topic, partition=tp.partition, epoch=epoch)
             self._counters.add("epochs_changed_total")
-            self._epochs[tp] = epoch
+            self._epochs[tp] = self._last_epochs[tp] = epoch
             if self._group is None:
                 self.begin(tp, 0)
             else:

@@ -9,6 +9,7 @@ epochs).
 import asyncio
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -62,9 +63,10 @@ async def epochs_of(kafka: Kafka, names: set[str]) -> dict[str, str]:
 async def apply_topics(kafka: Kafka) -> Applied:
     """Create every missing topic and write an epoch for each topic that has none or was created now.
 
-    Can be run again: what is right already stays. A topic with a wrong number of partitions is deleted and made anew
-    only on the embedded broker and only when it has no epoch yet (an outside producer made it by publishing first);
-    else TopicsError. Partitions of a keyed topic are never added: its keys would move.
+    Can be run again: what is right already stays. An epoch whose topic is gone is withdrawn before the topic is made
+    anew, so that no consumer takes the new log for the old one. A topic with a wrong number of partitions is deleted
+    and made anew only on the embedded broker and only when it has no epoch yet (an outside producer made it by
+    publishing first); else TopicsError. Partitions of a keyed topic are never added: its keys would move.
     """
     wanted = {t.name: t for t in topics.all_topics()}
     admin = await _admin(kafka)
@@ -82,23 +84,35 @@ async def apply_topics(kafka: Kafka) -> Applied:
             log.warning("topic made anew", topic=name, partitions=expected, before=counts[name])
             _raise_for(await admin.delete_topics([name]))
         missing = [n for n in wanted if n not in counts or n in wrong]
+        await _write(kafka, {n: None for n in missing if n in epochs and n != topics.EPOCHS})
         created = await _create(admin, kafka, [wanted[n] for n in missing])
         await _await_partitions(admin, {n: t.partitions or kafka.partitions for n, t in wanted.items()})
     finally:
         await admin.close()
     fresh = {n: str(uuid.uuid4()) for n in wanted if n in created or n not in epochs}
-    if fresh:
-        async with Publisher(kafka, client="sojourn-schema") as publisher:
-            for name, epoch in fresh.items():
-                await (await publisher.send(topics.EPOCHS, name.encode(), epoch.encode()))
+    await _write(kafka, fresh)
     return Applied([n for n in created if n not in wrong], wrong, {**epochs, **fresh})
+
+
+async def _write(kafka: Kafka, epochs: Mapping[str, str | None]) -> None:
+    """None withdraws the epoch of a topic."""
+    if not epochs:
+        return
+    async with Publisher(kafka, client="sojourn-schema") as publisher:
+        for name, epoch in epochs.items():
+            value = None if epoch is None else epoch.encode()
+            await (await publisher.send(topics.EPOCHS, name.encode(), value))
 
 
 async def _read(kafka: Kafka) -> dict[str, str]:
     found: dict[str, str] = {}
     async for _, records in read_history(kafka, {TopicPartition(topics.EPOCHS, 0): 0}):
         for record in records:
-            if record.key is not None and record.value is not None:
+            if record.key is None:
+                continue
+            if record.value is None:
+                found.pop(record.key.decode(), None)
+            else:
                 found[record.key.decode()] = record.value.decode()
     return found
 

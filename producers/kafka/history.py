@@ -11,7 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from producers.kafka.holes import HoleCheck, expects_no_holes
-from producers.kafka.message import Message
+from producers.kafka.message import Message, isolation_level
 from schemas.settings import Kafka
 
 log = structlog.get_logger()
@@ -35,6 +35,7 @@ async def read_history(
         auto_offset_reset="earliest",
         fetch_max_wait_ms=min(kafka.fetch_max_wait_ms, 50),
         max_partition_fetch_bytes=max(4 << 20, kafka.max_message_bytes),
+        isolation_level=isolation_level(kafka),
     )
     await consumer.start()
     try:
