@@ -51,6 +51,13 @@ def _fail(text: str, code: int) -> None:
     sys.exit(code)
 
 
+def _silence_libraries() -> None:
+    """Kafka's and ClickHouse's clients log what we say ourselves, in words for the person at the terminal."""
+    import logging
+
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
 def _settings(command_line: dict[str, object] | None = None) -> "Settings":
     from deploy.configuration import configure
     from schemas.settings import SettingsError
@@ -91,6 +98,7 @@ def up(
     from deploy.up import run_up
     from schemas.settings import SettingsError
 
+    _silence_libraries()
     if ephemeral and data is not None:
         _fail("--ephemeral keeps nothing, --data says where to keep it: only one of them was expected", 2)
     options = Options(
@@ -171,15 +179,17 @@ def schema_apply() -> None:
     from aiokafka.errors import KafkaError
 
     from deploy.schema import SchemaError, apply_tables
+    from deploy.servers import kafka_sentence
     from producers.kafka.epochs import TopicsError, apply_topics
 
+    _silence_libraries()
     settings = _settings()
     try:
         topics = asyncio.run(apply_topics(settings.kafka))
         tables = apply_tables(settings)
-    except KafkaError as error:
-        _fail(f"Kafka at {settings.kafka.bootstrap}: {error}", 1)
-    except (SchemaError, TopicsError) as error:
+    except (KafkaError, TopicsError) as error:
+        _fail(kafka_sentence(error, settings.kafka), 1)
+    except SchemaError as error:
         _fail(str(error), 1)
     else:
         typer.echo(f"topics created: {', '.join(topics.created) or 'none, all are there'}")

@@ -172,5 +172,5 @@ def curl_lines(url: str, store: ClickHouse, embedded: bool) -> list[str]:
     return [
         f"curl '{url}/sessions?page=1&response_per_page=3'",
         f"curl '{url}/events?types=command&sensors=^lab-&page=1&response_per_page=3'",
-        f"curl -u {user} {store.url}/ --data-binary '{sql}'",
+        f"curl -u {user} '{store.url}/' --data-binary '{sql}'",
     ]

@@ -77,6 +77,8 @@ def read_options(options: Options) -> tuple[Settings, _Where]:
         if listen and use:
             external = "--kafka-bootstrap" if server == "kafka" else "--clickhouse-url"
             raise AddressError(f"--{server} says where the embedded server listens; with {external} none is started")
+    if not settings.clickhouse.url.startswith(("http://", "https://")):
+        raise AddressError(f"--clickhouse-url: {settings.clickhouse.url!r} is no URL; http://HOST:PORT was expected")
     # A server named in the environment or the file is meant to be used, as one named on the command line is.
     own_kafka = options.kafka is not None or (settings.kafka.embedded and origins["kafka.bootstrap"] == "default")
     own_store = options.clickhouse is not None or origins["clickhouse.url"] == "default"
@@ -84,6 +86,9 @@ def read_options(options: Options) -> tuple[Settings, _Where]:
     native_port = 0
     if own_kafka:
         kafka = loopback_address(options.kafka or settings.kafka.bootstrap, "--kafka", "the embedded broker")
+        if ":" in kafka.host:
+            # It advertises the address with its brackets, and no client can resolve that.
+            raise AddressError(f"--kafka: the embedded broker has no IPv6; 127.0.0.1:{kafka.port} was expected")
     if own_store:
         text = options.clickhouse or settings.clickhouse.url.removeprefix("http://")
         store = loopback_address(text, "--clickhouse", "the embedded ClickHouse")

@@ -4,7 +4,7 @@ from typing import Any
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
 from schemas.settings import Settings
 from schemas.tables import Migration, Values, migrations
@@ -45,6 +45,10 @@ def apply_tables(settings: Settings) -> list[Migration]:
     try:
         with _client(settings) as client:
             return _apply(client, values_of(settings))
+    except OperationalError as error:
+        raise SchemaError(
+            f"ClickHouse at {settings.clickhouse.url} does not answer; start it, or correct the URL"
+        ) from error
     except ClickHouseError as error:
         lines = str(error).strip().splitlines()
         raise SchemaError(f"ClickHouse at {settings.clickhouse.url}: {lines[0] if lines else 'no answer'}") from error

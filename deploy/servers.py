@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from deploy.backoff import Backoff
 from deploy.child import Child
@@ -22,7 +22,7 @@ from deploy.plan import Plan
 from deploy.report import Report
 from deploy.schema import SchemaError, apply_tables
 from producers.kafka.epochs import TopicsError, apply_topics
-from schemas.settings import Settings
+from schemas.settings import Kafka, Settings
 
 #: ClickHouse is started anew when it did not answer for so long; a listener that is gone is noticed in 3 s.
 _SILENCE_SECONDS = 30.0
@@ -85,7 +85,14 @@ async def _make_topics(settings: Settings) -> None:
     try:
         await apply_topics(settings.kafka)
     except (KafkaError, TopicsError, OSError) as error:
-        raise CannotStartError(f"Kafka at {settings.kafka.bootstrap}: {error}") from error
+        raise CannotStartError(kafka_sentence(error, settings.kafka)) from error
+
+
+def kafka_sentence(error: Exception, kafka: Kafka) -> str:
+    """Why the topics could not be made, as one sentence."""
+    if isinstance(error, KafkaConnectionError):
+        return f"Kafka at {kafka.bootstrap} does not answer; start it, or correct the address"
+    return f"Kafka at {kafka.bootstrap}: {error}"
 
 
 async def keep_clickhouse(plan: Plan, gates: Gates, report: Report) -> None:

@@ -43,39 +43,34 @@ class Supervisor:
         self._dismissed: set[Child] = set()
 
     async def run(self) -> int:
+        """Raises CannotStartError when something was in the way, after everything it started has ended."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self._asked_to_stop)
         serving = asyncio.create_task(self._serve())
         stopping = asyncio.create_task(self._stop.wait())
+        clean = False
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():
-                self._complain(serving)
-            else:
+            if not serving.done():
                 self._report.say("stopping: draining, at most 15 s; Ctrl-C again ends at once")
-            code = int(serving.done())
         finally:
+            # Nothing ends this by itself but an error, and then that is all there is to say.
+            failed = serving.done()
             serving.cancel()
             stopping.cancel()
             await asyncio.gather(serving, stopping, return_exceptions=True)
-            clean = await self._drain()
+            clean = await self._drain(silent=failed)
             for child in self._plan.children:
                 child.kill()
-        return code or int(not clean)
+        if failed:
+            _raise_cause(serving)
+        return int(not clean)
 
     def _asked_to_stop(self) -> None:
         if self._stop.is_set():
             self._at_once.set()
         self._stop.set()
-
-    def _complain(self, serving: "asyncio.Task[None]") -> None:
-        """Prints the sentence of an expected failure; everything else is a bug and is raised with its trace."""
-        try:
-            serving.result()
-        except* CannotStartError as group:
-            for error in _leaves(group):
-                self._report.say(f"sojourn: {error}")
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -150,21 +145,34 @@ class Supervisor:
                 told[child] = child.pid
                 self._report.component(child.name, "ready", self._plan.url if child is self._plan.api else "")
 
-    async def _drain(self) -> bool:
+    async def _drain(self, silent: bool) -> bool:
         """api, worker, sink, then the servers. True when each ended by itself."""
+
+        async def drained(child: Child, seconds: float) -> bool:
+            in_time = await end(child, seconds, self._at_once)
+            if not silent:
+                self._report.component(child.name, "stopped", "" if in_time else "killed: it did not end in time")
+            return in_time
+
         clean = True
         for child in self._plan.pipeline:
             if child.running:
-                clean &= await self._drained(child, _DRAIN_SECONDS[child.name])
+                clean &= await drained(child, _DRAIN_SECONDS[child.name])
         servers = [child for child in self._plan.children if child not in self._plan.pipeline and child.running]
         # Everything acknowledged is stored by now, so a kill of these loses nothing.
-        await asyncio.gather(*(self._drained(child, _SERVERS_SECONDS) for child in servers))
+        await asyncio.gather(*(drained(child, _SERVERS_SECONDS) for child in servers))
         return clean
 
-    async def _drained(self, child: Child, seconds: float) -> bool:
-        in_time = await end(child, seconds, self._at_once)
-        self._report.component(child.name, "stopped", "" if in_time else "killed: it did not end in time")
-        return in_time
+
+def _raise_cause(serving: "asyncio.Task[None]") -> None:
+    """An expected failure by itself, out of the groups it came in; all else is a bug and comes with its trace."""
+    try:
+        serving.result()
+    except BaseExceptionGroup as group:
+        expected = [error for error in _leaves(group) if isinstance(error, CannotStartError)]
+        if expected:
+            raise expected[0] from None
+        raise
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

@@ -55,6 +55,8 @@ def test_servers_named_by_a_setting_are_used_instead_of_embedded_ones(monkeypatc
         (Options(clickhouse="127.0.0.1:65000"), "set --clickhouse-native"),
         (Options(clickhouse="127.0.0.1:8123", clickhouse_native="[::1]:9000"), "the host of --clickhouse is"),
         (Options(kafka="0.0.0.0:9092"), "loopback only"),
+        (Options(kafka="[::1]:9092"), "no IPv6"),
+        (Options(clickhouse_url="ftp://x"), "no URL"),
         (Options(http="nonsense"), "HOST:PORT was expected"),
     ],
 )
