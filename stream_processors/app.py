@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import faust
 import structlog
@@ -34,7 +36,7 @@ log = structlog.get_logger()
 
 _TICK_INTERVAL = 1.0
 _SWEEP_INTERVAL = 1.0
-#: Seconds an orderly stop may take before the process ends without it; what is not committed is read again.
+#: Seconds an orderly stop may take before the process ends without it.
 _STOP_PATIENCE = 10.0
 
 
@@ -52,7 +54,10 @@ class NoTables(TableManager):  # type: ignore[misc]
 
 
 def run_worker(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT, finish what is under way, commit; 0 then, 1 when the app crashed."""
+    """Run until SIGTERM or SIGINT, finish what is under way, commit, return 0.
+
+    A crash, or a stop that takes too long, ends the whole process with code 1; it does not return.
+    """
     use_lean_records()
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD, 10, 10)
@@ -123,12 +128,11 @@ class Worker:
         while not (crashed.done() or asked.done() or any(task.done() and task.exception() for task in tasks)):
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             running -= {task for task in running if task.done()}
-        failed = [task for task in tasks if task.done() and task.exception()]
-        for task in failed:
-            log.error("worker failed", task=task.get_name(), error=repr(task.exception()))
-        code = 1 if failed or crashed.done() else 0
+        failed = [task.exception() for task in tasks if task.done() and task.exception()]
+        if failed or crashed.done():
+            await self._abandon(failed[0] if failed else app.crash_reason)
         await self._stop(app, lanes, [*tasks, crashed, asked])
-        return code
+        return 0
 
     def _agents(self, app: Any) -> list[Lanes[Any]]:
         router = Lanes(app, self._router.plan, self._router.deliver)
@@ -164,6 +168,7 @@ class Worker:
         app = self._app
         generation = app.consumer_generation_id
         partitions = {tp.partition for tp in app.consumer.assignment() if tp.topic == topics.CONNECTIONS}
+        self._router.repeat_ticks()
         try:
             await self._restorer.prepare(
                 partitions, generation, lambda: generation == app.consumer_generation_id and not app.should_stop
@@ -194,8 +199,8 @@ class Worker:
 
     async def _tick(self) -> None:
         ticks = self._router.due_ticks(self._marks())
-        if ticks:
-            await repeated(lambda: self._router.send_ticks(ticks), self._is_flowing, "ticks")
+        if ticks and not await repeated(lambda: self._router.send_ticks(ticks), self._is_flowing, "ticks"):
+            self._router.repeat_ticks()
 
     async def _sweep(self) -> None:
         for partition in list(self._sessions.owned):
@@ -209,17 +214,35 @@ class Worker:
                 await work()
 
     async def _stop(self, app: Any, lanes: list[Lanes[Any]], tasks: list[asyncio.Task[Any]]) -> None:
+        """Finish what is under way, commit, leave the group."""
         try:
             async with asyncio.timeout(_STOP_PATIENCE):
                 await app.stop()
                 for each in lanes:
                     await each.stop()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                # The last word: nothing is assigned any more, and the counters are complete.
+                await self._say("stopped")
+                await self._publisher.stop()
+        except TimeoutError as error:
+            await self._abandon(error)
+
+    async def _abandon(self, reason: BaseException | None) -> NoReturn:
+        """End at once, with nothing more committed: what is not committed is read again by the next worker.
+
+        Not by way of Faust's stop: after a crash it waits for a thread that has crashed, too.
+        """
+        log.error("worker ends without draining", reason=repr(reason), exc_info=reason)
+        try:
+            async with asyncio.timeout(1):
+                await self._say(f"crashed: {reason!r}")
         except TimeoutError:
-            log.error("stopping took too long; what is not committed is read again")
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            # The last word: nothing is assigned any more, and the counters are complete.
-            await send(self._publisher, heartbeat(self._instance, -1, {}, self._counters.values, "stopped"))
-            await self._publisher.stop()
+            log.warning("the last heartbeat could not be sent")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+    async def _say(self, word: str) -> None:
+        await send(self._publisher, heartbeat(self._instance, -1, {}, self._counters.values, word))

@@ -181,6 +181,11 @@ class Router:
         ]
         return [(None, _encode(tick), ()) for tick in due_ticks(clocks)]
 
+    def repeat_ticks(self) -> None:
+        """After a rebalance, and when ticks were not sent."""
+        for clock in self._clocks.values():
+            clock.repeat()
+
     async def send_ticks(self, ticks: list[Item]) -> None:
         """Tell every partition of ``connections``. Raises KafkaError."""
         futures = []

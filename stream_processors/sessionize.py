@@ -127,25 +127,28 @@ class Sessions:
         apply = machine.apply
         for message in batch.records:
             key, value = message.key, message.value
-            try:
-                if key is not None:
-                    record = _decode_connection(cast(bytes, value))
-                else:
-                    tick = _decode_tick(cast(bytes, value))
-            except (msgspec.DecodeError, TypeError) as error:
-                letters.append(self._letter(batch.tp, message, error))
+            if value is None:
+                letters.append(self._letter(batch.tp, message, Reason.NOT_AN_OBJECT, "the message has no value"))
                 continue
-            if key is None:
-                machine.tick(tick, message.timestamp * 1000)
+            broker_time = message.timestamp * 1000
+            try:
+                if key is None:
+                    machine.tick(_decode_tick(value), broker_time)
+                    continue
+                record = _decode_connection(value)
+            except msgspec.ValidationError as error:
+                letters.append(self._letter(batch.tp, message, Reason.WRONG_TYPE, str(error)))
+            except msgspec.DecodeError as error:
+                letters.append(self._letter(batch.tp, message, Reason.NOT_JSON, str(error)))
             else:
-                apply(key, record, message.timestamp * 1000, message.offset)
+                apply(key, record, broker_time, message.offset)
 
-    def _letter(self, tp: TP, message: Message, error: Exception) -> DeadLetter:
+    def _letter(self, tp: TP, message: Message, reason: Reason, why: str) -> DeadLetter:
         """Route writes ``connections``: what cannot be read there was written by somebody else."""
         return DeadLetter(
             stage=Stage.SESSIONIZE,
-            reason=Reason.WRONG_TYPE if isinstance(error, msgspec.ValidationError) else Reason.NOT_JSON,
-            expected=f"a connection record, or a tick without key: {error}",
+            reason=reason,
+            expected=f"a connection record, or a tick without key: {why}",
             topic=tp.topic,
             partition=tp.partition,
             offset=message.offset,

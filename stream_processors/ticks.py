@@ -36,6 +36,11 @@ class SourceClock:
                 elif moment > high.time and high.observe(moment):
                     self._moved[sensor] = high.time
 
+    def repeat(self) -> None:
+        """Say everything again next time: whoever listened may be somebody else now."""
+        self._moved = {sensor: high.time for sensor, high in self._sensors.items()}
+        self._told = None
+
     def tick(self, caught_up: bool) -> Tick | None:
         """What has changed since the last tick, None when nothing has. Call it once a second at most."""
         if not self._moved and caught_up == self._told:

@@ -26,13 +26,13 @@ _ROOT = Path(__file__).parent.parent
 class WorkerProcess:
     """One ``run_worker`` in a process of its own."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, module: str) -> None:
         self._file = folder / f"worker-{time.monotonic_ns()}.json"
         self._file.write_bytes(msgspec.json.encode(settings))
         self._log = self._file.with_suffix(".log")
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.workers", str(self._file)],
+                [sys.executable, "-m", module, str(self._file)],
                 cwd=_ROOT,
                 env={**os.environ, "PYTHONPATH": str(_ROOT)},
                 stdout=log,
@@ -77,8 +77,8 @@ class Workers:
         self._folder = folder
         self._started: list[WorkerProcess] = []
 
-    def start(self) -> WorkerProcess:
-        worker = WorkerProcess(self.settings, self._folder)
+    def start(self, module: str = "tests.workers") -> WorkerProcess:
+        worker = WorkerProcess(self.settings, self._folder, module)
         self._started.append(worker)
         return worker
 

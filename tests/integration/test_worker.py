@@ -207,6 +207,18 @@ async def test_a_disconnect_before_its_connect_is_read_again_after_a_kill(
     assert (await sessions_of(settings, sensor))["turned"].duration == 10.0
 
 
+async def test_a_bug_ends_the_process_and_the_batch_is_read_again(
+    settings: Settings, workers: Workers, sensor: str
+) -> None:
+    broken = workers.start("tests.broken_worker")
+    await publish(settings, connect(sensor, "unlucky", 0), disconnect(sensor, "unlucky", 7))
+    assert broken.wait(40) == 1
+    assert "ZeroDivisionError" in broken.log()
+    workers.start()
+    await until_sessions(settings, workers, sensor, 1)
+    assert (await sessions_of(settings, sensor))["unlucky"].duration == 7.0
+
+
 async def generate(settings: Settings, sensor: str, sessions: int, pace: float) -> None:
     """Sessions of three records each, many open at once; ``pace`` is the pause after each hundred."""
     async with Publisher(settings.kafka) as publisher:

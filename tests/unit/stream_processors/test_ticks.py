@@ -24,6 +24,16 @@ def test_nothing_is_said_while_nothing_changes() -> None:
     assert clock.tick(True) is None
 
 
+def test_after_a_rebalance_everything_is_said_again() -> None:
+    clock = SourceClock("e/t/0")
+    clock.observe({"a": [5], "b": [7]})
+    clock.tick(True)
+    clock.repeat()
+    tick = clock.tick(True)
+    assert tick is not None
+    assert (tick.caught_up, tick.sensors) == (True, {"a": 5, "b": 7})
+
+
 def test_catching_up_is_said_without_a_record() -> None:
     clock = SourceClock("e/t/0")
     clock.observe({"a": [5]})
