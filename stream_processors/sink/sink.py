@@ -16,6 +16,7 @@ from schemas.metrics import Counters
 from schemas.settings import Settings
 from stream_processors import groups
 from stream_processors.heartbeat import send
+from stream_processors.sink.answers import UnansweredError
 from stream_processors.sink.ledger import Ledger
 from stream_processors.sink.owned import Owned
 from stream_processors.sink.places import place_of
@@ -211,7 +212,12 @@ class Sink:
         sink = self._settings.sink
         while True:
             await asyncio.sleep(_PARTS_INTERVAL)
-            parts = await self._storing.until_answered(self._writer.active_parts)
+            try:
+                parts = await self._writer.active_parts()
+            except UnansweredError as error:
+                # Away, or a server where the writer may not see system.parts: the rhythm stays as it is.
+                log.warning("active parts are not known", error=str(error))
+                continue
             busy = parts >= sink.busy_parts
             self._interval = (max(sink.flush_ms, sink.flush_ms_busy) if busy else sink.flush_ms) / 1000
 

@@ -1,6 +1,7 @@
 """The sink on a real broker and ClickHouse: every event once, whatever happens to the sinks."""
 
 import asyncio
+import signal
 import time
 import uuid
 
@@ -305,6 +306,32 @@ async def test_a_frozen_sink_that_wakes_up_is_fenced_and_comes_back(own_stack: S
         await rival.close()
 
 
+@pytest.mark.slow
+async def test_a_sink_that_is_frozen_with_full_hands_doubles_nothing_when_it_wakes_up(
+    settings: Settings, sensor: str
+) -> None:
+    """SIGSTOP for longer than three session timeouts: its partitions go to another sink, then it goes on."""
+    small = msgspec.structs.replace(settings, sink=msgspec.structs.replace(settings.sink, flush_rows=300))
+    async with Publisher(settings.kafka) as publisher, store(settings) as client:
+        frozen = SinkProcess(small)
+        try:
+            await publish_events(publisher, sensor, range(20_000), settings.kafka.partitions)
+            await until_some(client, sensor, 1_000)
+            frozen.process.send_signal(signal.SIGSTOP)
+            assert len(await numbers_of(client, sensor)) < 20_000, "the sink was done before it was frozen"
+            async with running_sink(small, "heir"):
+                await until_stored(client, sensor, range(20_000), 60)
+                await asyncio.sleep(settings.kafka.session_timeout)
+                frozen.process.send_signal(signal.SIGCONT)
+                await publish_events(publisher, sensor, range(20_000, 25_000), settings.kafka.partitions)
+                await until_stored(client, sensor, range(25_000), 60)
+                await asyncio.sleep(1)
+                assert await numbers_of(client, sensor) == list(range(25_000))
+        finally:
+            frozen.process.send_signal(signal.SIGCONT)
+            frozen.kill()
+
+
 async def test_the_sink_says_each_second_where_it_stands(settings: Settings, sensor: str) -> None:
     sink = SinkProcess(settings)
     try:
@@ -326,7 +353,7 @@ async def test_the_sink_says_each_second_where_it_stands(settings: Settings, sen
 
 @pytest.mark.slow
 async def test_without_clickhouse_reading_stops_and_nothing_is_lost_when_it_is_back(own_stack: Stack) -> None:
-    """ClickHouse is away at the start: the sink waits in its group, holds no more than allowed, then stores all."""
+    """ClickHouse goes away: the sink stays in its group, holds no more than allowed, then stores all."""
     right = own_stack.settings
     gate = Gate(right.clickhouse.url.removeprefix("http://"))
     await gate.open()
