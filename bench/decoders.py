@@ -13,6 +13,8 @@ _RUNS = 7
 _MESSAGES = 20_000
 _RECORDING = Path(__file__).parent.parent / "deploy" / "demo" / "cowrie-live.json"
 
+_CONN_LOG = Path(__file__).parent.parent / "tests" / "data" / "zeek-conn.json"
+
 _EVENT = (
     b'{"sensor":"ssh-01","time":"2026-11-22T01:04:19.848253Z","kind":"command","session_id":"21e2674a3315",'
     b'"protocol":"ssh","client_ip":"192.0.2.77","client_port":54762,"data":"uname -a; id; cat /proc/cpuinfo"}'
@@ -47,6 +49,7 @@ def main() -> None:
     lines = _RECORDING.read_bytes().splitlines()
     measure("cowrie, the recording", "cowrie", lines)
     measure("cowrie, the recording without key exchanges", "cowrie", [x for x in lines if b"client.kex" not in x])
+    measure("zeek, conn.log of the recording", "zeek", _CONN_LOG.read_bytes().splitlines())
 
 
 if __name__ == "__main__":

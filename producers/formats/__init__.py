@@ -10,6 +10,7 @@ from producers.formats.cowrie import decode_cowrie
 from producers.formats.decoded import Decoded, Decoder, Rejection, Source
 from producers.formats.position import decode
 from producers.formats.sojourn import decode_connection, decode_event
+from producers.formats.zeek import decode_zeek
 
 #: The names are those of ``schemas.topics.format_of``.
 DECODERS: Mapping[str, Decoder] = MappingProxyType(
@@ -17,6 +18,7 @@ DECODERS: Mapping[str, Decoder] = MappingProxyType(
         "sojourn.event": decode_event,
         "sojourn.connection": decode_connection,
         "cowrie": decode_cowrie,
+        "zeek": decode_zeek,
     }
 )
 

@@ -4,6 +4,7 @@ This is the slow path behind the decoders: the fast one is msgspec's, which refu
 counts as missing, a number where text is expected becomes that text, and digits in quotes become a number.
 """
 
+import math
 import re
 from collections.abc import Callable, Container, Mapping
 from typing import Any
@@ -18,6 +19,7 @@ from schemas.times import parse_time
 
 _decode = msgspec.json.Decoder().decode
 _OBJECT = "a JSON object"
+_NUMBER = "a number"
 _TRUTH = "true or false"
 _TEXTS = "a list of texts"
 _TEXT_BY_NAME = "an object of texts"
@@ -133,6 +135,24 @@ def _whole(least: int | None, most: int | None) -> Reader:
     return _named(reader, expected)
 
 
+def _number(raw: msgspec.Raw) -> float:
+    value = _value_of(raw, _NUMBER)
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise UnreadableError(Reason.WRONG_TYPE, _NUMBER)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise UnreadableError(Reason.BAD_VALUE, _NUMBER)
+    return number
+
+
 def _moment(raw: msgspec.Raw) -> int:
     value = _value_of(raw, TIME_EXPECTED)
     if isinstance(value, str):
@@ -194,6 +214,7 @@ def _one_of(values: list[str]) -> Reader:
     return _named(reader, expected)
 
 
+_named(_number, _NUMBER)
 _named(_moment, TIME_EXPECTED)
 _named(_json_object, _OBJECT)
 _named(_truth, _TRUTH)
@@ -227,6 +248,8 @@ def _reader_of(info: msgspec.inspect.Type) -> Reader:
             return _text(least or 0)
         case msgspec.inspect.IntType(ge=least, le=most):
             return _whole(least, most)
+        case msgspec.inspect.FloatType():
+            return _number
         case msgspec.inspect.RawType():
             return _json_object
         case msgspec.inspect.BoolType():

@@ -14,7 +14,8 @@ from producers.formats import DECODERS, Rejection, Source, decode
 from schemas.dead_letters import Reason
 from schemas.times import EARLIEST, LATEST
 
-LINES = (Path(__file__).parents[4] / "deploy" / "demo" / "cowrie-live.json").read_bytes().splitlines()
+ROOT = Path(__file__).parents[4]
+LINES = (ROOT / "deploy" / "demo" / "cowrie-live.json").read_bytes().splitlines()
 SOURCE = Source("e", "t", 0)
 EVENT = {
     "sensor": "a",
@@ -33,11 +34,10 @@ CONNECTION = {
     "opens": True,
     "attributes": {"a": "b"},
 }
-#: Fields without which there is no record, per format.
+#: Fields without which there is no record, or which say what the others mean, per format.
 REQUIRED = {
-    "cowrie": {"eventid", "sensor", "timestamp"},
-    "sojourn.event": {"sensor", "time"},
-    "sojourn.connection": {"action", "sensor", "time", "session_id"},
+    "cowrie": {"eventid", "sensor", "timestamp", "session"},
+    "zeek": {"ts", "uid", "_path", "conn", "id"},
 }
 
 #: A busy machine is no fault of a decoder.
@@ -56,10 +56,21 @@ json_values = st.recursive(
 )
 
 
+def lines(format_name: str) -> list[bytes]:
+    """Records of a format as they are written."""
+    match format_name:
+        case "cowrie":
+            return LINES
+        case "sojourn.event":
+            return [json.dumps(EVENT).encode()]
+        case "sojourn.connection":
+            return [json.dumps(CONNECTION).encode()]
+    return (ROOT / "tests" / "data" / "formats" / f"{format_name}.txt").read_bytes().splitlines()
+
+
 def sample(format_name: str) -> list[dict[str, Any]]:
-    if format_name == "cowrie":
-        return [json.loads(line) for line in LINES]
-    return [EVENT if format_name == "sojourn.event" else CONNECTION]
+    """Those of them that are JSON objects."""
+    return [json.loads(line) for line in lines(format_name) if line.startswith(b"{")]
 
 
 def check(format_name: str, value: bytes) -> bool:
@@ -106,7 +117,7 @@ def test_any_json_in_any_field(format_name: str, data: st.DataObject) -> None:
 @settings(PATIENT, max_examples=200)
 @given(data=st.data())
 def test_any_damage_to_the_bytes_of_a_record(format_name: str, data: st.DataObject) -> None:
-    value = bytearray(json.dumps(data.draw(st.sampled_from(sample(format_name)))).encode())
+    value = bytearray(data.draw(st.sampled_from(lines(format_name))))
     for _ in range(data.draw(st.integers(1, 5))):
         at = data.draw(st.integers(0, len(value) - 1))
         match data.draw(st.integers(0, 3)):
@@ -122,19 +133,27 @@ def test_any_damage_to_the_bytes_of_a_record(format_name: str, data: st.DataObje
     check(format_name, bytes(value))
 
 
-def test_a_line_mutated_outside_its_required_fields_still_decodes() -> None:
-    """Cowrie's lines survive any JSON in any other field; of those with a half surrogate too."""
+@pytest.mark.parametrize("format_name", sorted(DECODERS))
+def test_the_samples_decode(format_name: str) -> None:
+    for line in lines(format_name):
+        assert check(format_name, line), line
+
+
+@pytest.mark.parametrize("format_name", sorted(REQUIRED))
+def test_a_line_mutated_outside_its_required_fields_still_decodes(format_name: str) -> None:
+    """A sensor's lines survive any JSON in any other field; half surrogates too."""
     counts = {"tried": 0, "decoded": 0}
+    records = sample(format_name)
 
     @settings(PATIENT, max_examples=300, database=None, derandomize=True)
-    @given(line=st.sampled_from(LINES), data=st.data())
-    def mutate(line: bytes, data: st.DataObject) -> None:
-        fields = json.loads(line)
-        optional = sorted(fields.keys() - REQUIRED["cowrie"] - {"session"})
-        for name in data.draw(st.lists(st.sampled_from(optional) | st.just("new_field"), min_size=1, max_size=3)):
+    @given(record=st.sampled_from(records), data=st.data())
+    def mutate(record: dict[str, Any], data: st.DataObject) -> None:
+        fields = dict(record)
+        optional = st.sampled_from(sorted(fields.keys() - REQUIRED[format_name]) or ["new_field"])
+        for name in data.draw(st.lists(optional | st.just("new_field"), min_size=1, max_size=3)):
             fields[name] = data.draw(json_values)
         counts["tried"] += 1
-        counts["decoded"] += check("cowrie", json.dumps(fields).encode())
+        counts["decoded"] += check(format_name, json.dumps(fields).encode())
 
     mutate()
     assert counts["tried"] >= 300
