@@ -306,6 +306,30 @@ async def test_a_frozen_sink_that_wakes_up_is_fenced_and_comes_back(own_stack: S
         await rival.close()
 
 
+async def test_rows_that_clickhouse_refuses_are_dead_letters_and_their_neighbours_are_stored(own_stack: Stack) -> None:
+    settings = own_stack.settings
+    bad = (17, 500, 501)
+    async with Publisher(settings.kafka) as publisher, store(settings) as client:
+        # An operator's constraint stands for whatever ClickHouse may dislike about a row.
+        await client.command(f"ALTER TABLE events ADD CONSTRAINT taste CHECK data NOT IN {tuple(map(str, bad))}")
+        await publish_events(publisher, "refused", range(2000), settings.kafka.partitions)
+        async with running_sink(settings) as sink:
+            await until_stored(client, "refused", [number for number in range(2000) if number not in bad])
+            assert sink.counters.values["rows_refused_total"] == len(bad)
+            assert await committed_soon(settings, 2000)
+    letters = [letter async for letter in dead_letters(settings)]
+    assert sorted(msgspec.json.decode(letter.value or b"")["data"] for letter in letters) == ["17", "500", "501"]
+    assert {(letter.stage, letter.reason) for letter in letters} == {("sink", "refused_by_store")}
+
+
+async def committed_soon(settings: Settings, total: int) -> bool:
+    async def there() -> bool:
+        return await committed(settings) == total
+
+    await until(f"{total} offsets committed", there)
+    return True
+
+
 @pytest.mark.slow
 async def test_a_sink_that_is_frozen_with_full_hands_doubles_nothing_when_it_wakes_up(
     settings: Settings, sensor: str
