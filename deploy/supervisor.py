@@ -133,7 +133,7 @@ class Supervisor:
                 if not was_ready and not warned and time.monotonic() - began > START_SECONDS:
                     warned = True
                     self._report.say(f"not ready after {START_SECONDS:.0f} s: {now.missing()}")
-                await asyncio.sleep(1.0 if was_ready else 0.05)
+                await asyncio.sleep(1.0 if was_ready else 0.15)
 
     def _tell(self, now: Readiness, told: dict[Child, int | None]) -> None:
         """One line when a process became ready; one more when another took its place."""
