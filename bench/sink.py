@@ -103,11 +103,13 @@ def measure(settings: Settings, count: int, profile: str | None) -> tuple[float,
         unique = int(client.command("SELECT uniqExact(_partition, _offset, _index) FROM events"))
         parts = int(client.command("SELECT countDistinct(ingested_at, _partition) FROM events"))
         seconds = now - first
+        status = Path(f"/proc/{sink.pid}/status").read_text().splitlines()
+        peak = int(next(line for line in status if line.startswith("VmHWM")).split()[1]) // 1024
         used = sum(float(Path(f"/proc/{sink.pid}/stat").read_text().split()[field]) for field in (13, 14)) / 100
         print(
             f"  {count} events of {size} bytes, {unique} distinct, {parts} blocks: "
             f"{(count - before) / seconds:,.0f}/s; "
-            f"the sink used {used:.2f} s of a processor ({used / count * 1e6:.2f} µs per event)"
+            f"the sink used {used:.2f} s of a processor ({used / count * 1e6:.2f} µs per event) and {peak} MiB at most"
         )
         return (count - before) / seconds, used
     finally:

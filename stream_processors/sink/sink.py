@@ -26,9 +26,9 @@ from stream_processors.sink.writer import Writer
 log = structlog.get_logger()
 
 #: Inserts under way at once; each partition has at most one.
-_INSERTS = 3
+_INSERTS = 2
 #: Rows waiting over all partitions at which reading stops, in blocks; memory is bounded by it.
-_WAITING_BLOCKS = 4
+_WAITING_BLOCKS = 2
 #: Records decoded before the loop looks at everything else.
 _POLL_RECORDS = 5000
 _POLL_SECONDS = 0.05
