@@ -70,8 +70,9 @@ def one_of(expression: str, codes: Sequence[int], names: Names) -> Filter:
     return Filter(f"{expression} IN {{{name}:Array(Int32)}}", {name: list(codes)})
 
 
-def one_of_texts(column: str, texts: Sequence[str], name: str) -> Filter:
-    """A column that has one of these values, bound as ``name``; unlike the others, no text means no row."""
+def one_of_texts(column: str, texts: Sequence[str], names: Names) -> Filter:
+    """A text column that has one of these values; unlike the others, no text means no row."""
+    name = names.next()
     return Filter(f"{column} IN {{{name}:Array(String)}}", {name: list(texts)})
 
 

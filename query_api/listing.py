@@ -1,4 +1,4 @@
-"""Answers with rows: how many there are, how many pass, and a page of them or all."""
+"""Answers with rows: how many there are, how many pass, and a page of them."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -8,85 +8,71 @@ import msgspec
 
 from query_api import sql
 from query_api.errors import BadRequestError, UnavailableError
-from query_api.filters import Filter, one_of_texts
+from query_api.filters import EVERYTHING, Filter
 from query_api.paging import Page
 from query_api.reader import InvalidPatternError, Reader
 from query_api.shapes import Shape
 from query_api.sql import Source
+from schemas.times import SECOND
 
-#: A filter on sensors that leaves at most this many is turned into their names, which the sort key finds at once.
-_NAMED_SENSORS = 1000
 #: A session may be removed between reading a page's keys and its rows: then the page is read again.
 _PAGE_TRIES = 3
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: rows of ``source`` that pass ``sensors`` and ``others``, each as ``shape`` says."""
+    """What is asked for: rows of ``source`` that pass ``filter``, each as ``shape`` says."""
 
     source: Source
     shape: Shape
-    sensors: Filter
-    others: Filter
-
-    @property
-    def filter(self) -> Filter:
-        return self.sensors.and_(self.others)
-
-
-class Counted(msgspec.Struct, frozen=True):
-    """All stored rows, those that pass, and a filter that finds them as fast as we know."""
-
-    total: int
-    matched: int | None
     filter: Filter
-
-
-async def counted(reader: Reader, listing: Listing) -> Counted:
-    """Total, and the filter narrowed; ``matched`` only where it is known without another query."""
-    total, filter = await together(
-        reader.number(sql.count(listing.source, Filter())),
-        _narrowed(reader, listing),
-    )
-    return Counted(total, None if listing.filter.where else total, filter)
+    #: The same in terms of sensor and kind alone, where hourly counts can tell how far back a page reaches.
+    by_hour: Filter | None = None
 
 
 async def read_page(reader: Reader, listing: Listing, page: Page) -> tuple[int, int, bytes]:
     """Total, matched, and the page's rows as JSON text with commas between. Raises ApiError."""
+    total = reader.number(sql.count(listing.source, EVERYTHING))
+    rows = _rows(reader, listing, page)
     try:
-        found = await counted(reader, listing)
-        if found.matched is not None:
-            return found.total, found.matched, await _rows(reader, listing, found.filter, page)
-        matched, rows = await together(
-            reader.number(sql.count(listing.source, found.filter)), _rows(reader, listing, found.filter, page)
-        )
+        if not listing.filter.where:
+            stored, found = await together(total, rows)
+            return stored, stored, found
+        matched = reader.number(sql.count(listing.source, listing.filter))
+        stored, passed, found = await together(total, matched, rows)
     except InvalidPatternError:
         raise await pattern_error(reader, listing.filter) from None
-    return found.total, matched, rows
+    return stored, passed, found
 
 
-async def _rows(reader: Reader, listing: Listing, filter: Filter, page: Page) -> bytes:
-    if not listing.source.keys:
-        return await reader.read(sql.page(listing.source, filter, listing.shape, page))
+async def _rows(reader: Reader, listing: Listing, page: Page) -> bytes:
+    if listing.source.keys:
+        return await _rows_by_keys(reader, listing, page)
+    if listing.by_hour is not None:
+        guess = await reader.records(sql.likely_since(listing.by_hour, page.offset + page.size))
+        if guess:
+            since = int(guess[0][0]) * SECOND
+            rows = await reader.read(sql.page(listing.source, listing.filter, listing.shape, page, since))
+            if _count(rows) == page.size:
+                # A full page of the newest rows: older ones cannot belong to it.
+                return rows
+    return await reader.read(sql.page(listing.source, listing.filter, listing.shape, page))
+
+
+async def _rows_by_keys(reader: Reader, listing: Listing, page: Page) -> bytes:
     rows = b""
     for _ in range(_PAGE_TRIES):
-        keys = (await reader.records(sql.page_keys(listing.source, filter, page)))[0]
+        keys = (await reader.records(sql.page_keys(listing.source, listing.filter, page)))[0]
         wanted = len(keys[0])
         if not wanted:
             return b""
         rows = await reader.read(sql.rows_of_keys(listing.source, keys, listing.shape))
-        if rows.count(b"\n") + 1 == wanted:
-            return rows
+        if _count(rows) == wanted:
+            break
     return rows
 
 
-async def _narrowed(reader: Reader, listing: Listing) -> Filter:
-    if not listing.sensors.where:
-        return listing.others
-    found = await reader.records(sql.sensors(listing.source, listing.sensors, _NAMED_SENSORS + 1))
-    names: list[str] = found[0][0]
-    if len(names) > _NAMED_SENSORS:
-        return listing.filter
-    return one_of_texts("sensor", names, "named").and_(listing.others)
+def _count(rows: bytes) -> int:
+    return rows.count(b"\n") + 1 if rows else 0
 
 
 async def pattern_error(reader: Reader, filter: Filter) -> BadRequestError:

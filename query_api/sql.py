@@ -54,14 +54,34 @@ def count(source: Source, filter: Filter) -> Statement:
     return Statement(f"SELECT count() FROM {source.rows}{_where(source, filter)}", filter.parameters)  # noqa: S608
 
 
-def page(source: Source, filter: Filter, shape: Shape, wanted: Page) -> Statement:
-    """The rows of a page, in order."""
+def page(source: Source, filter: Filter, shape: Shape, wanted: Page, since: int | None = None) -> Statement:
+    """The rows of a page, in order; ``since`` leaves out older ones (microseconds since 1970 UTC)."""
+    newer = "" if since is None else f"{source.time} >= fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')"
     return Statement(
-        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter)}"  # noqa: S608
+        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter, also=newer)}"  # noqa: S608
         f" ORDER BY {source.order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
-        {**filter.parameters, "limit": wanted.size, "offset": wanted.offset},
+        {
+            **filter.parameters,
+            **({} if since is None else {"since": since}),
+            "limit": wanted.size,
+            "offset": wanted.offset,
+        },
         shape.settings,
         "Template",
+    )
+
+
+def likely_since(filter: Filter, rows: int) -> Statement:
+    """The hour (seconds since 1970) from which on events_by_hour counts at least ``rows`` rows; no row if fewer.
+
+    The filter is one on sensor and kind only. The roll-up may count events that are deleted by now: it is a guess.
+    """
+    return Statement(
+        "SELECT max(toInt64(toUnixTimestamp(hour))) FROM ("  # noqa: S608
+        "SELECT hour, sum(sum(events)) OVER (ORDER BY hour DESC) AS newer"
+        f" FROM events_by_hour{_where(None, filter)} GROUP BY hour) WHERE newer >= {{rows:UInt64}} HAVING count() > 0",
+        {**filter.parameters, "rows": rows},
+        format="JSONCompactEachRow",
     )
 
 
@@ -88,16 +108,6 @@ def rows_of_keys(source: Source, keys: list[list[str]], shape: Shape) -> Stateme
         chosen.parameters,
         shape.settings,
         "Template",
-    )
-
-
-def sensors(source: Source, filter: Filter, limit: int) -> Statement:
-    """Up to ``limit`` names of sensors that pass; the filter is one on sensors only."""
-    return Statement(
-        f"SELECT groupArray(sensor) FROM (SELECT DISTINCT sensor FROM {source.table}"  # noqa: S608
-        f"{_where(None, filter)} LIMIT {{limit:UInt64}})",
-        {**filter.parameters, "limit": limit},
-        format="JSONCompactEachRow",
     )
 
 
@@ -138,15 +148,13 @@ def _span(span: Span | None) -> dict[str, Value]:
     return {} if span is None else {"start": span.start, "end": span.end}
 
 
-def _where(source: Source | None, filter: Filter, span: Span | None = None) -> str:
-    conditions = [filter.where, filter.guard]
-    if source is not None:
-        conditions.insert(0, source.always)
-        if span is not None:
-            # Both bounds, always: either alone could read the whole table.
-            conditions.append(
-                f"{source.time} >= fromUnixTimestamp64Micro({{start:Int64}}, 'UTC')"
-                f" AND {source.time} < fromUnixTimestamp64Micro({{end:Int64}}, 'UTC')"
-            )
+def _where(source: Source | None, filter: Filter, span: Span | None = None, also: str = "") -> str:
+    conditions = [source.always if source is not None else "", filter.where, filter.guard, also]
+    if source is not None and span is not None:
+        # Both bounds, always: either alone could read the whole table.
+        conditions.append(
+            f"{source.time} >= fromUnixTimestamp64Micro({{start:Int64}}, 'UTC')"
+            f" AND {source.time} < fromUnixTimestamp64Micro({{end:Int64}}, 'UTC')"
+        )
     held = [f"({condition})" for condition in conditions if condition]
     return " WHERE " + " AND ".join(held) if held else ""

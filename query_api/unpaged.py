@@ -11,7 +11,7 @@ import msgspec
 
 from query_api import sql
 from query_api.filters import EVERYTHING
-from query_api.listing import Listing, counted, pattern_error
+from query_api.listing import Listing, pattern_error, together
 from query_api.reader import InvalidPatternError, Reader
 from query_api.sql import Span
 from schemas.times import SECOND
@@ -45,13 +45,13 @@ class Window(msgspec.Struct, frozen=True):
 async def plan(reader: Reader, listing: Listing, window_rows: int, limit: int) -> Plan:
     """Counts and windows. Raises ApiError."""
     try:
-        found = await counted(reader, listing)
-        narrowed = msgspec.structs.replace(listing, sensors=found.filter, others=EVERYTHING)
-        windows = await _windows(reader, narrowed, None, window_rows, 0)
+        total, windows = await together(
+            reader.number(sql.count(listing.source, EVERYTHING)), _windows(reader, listing, None, window_rows, 0)
+        )
     except InvalidPatternError:
         raise await pattern_error(reader, listing.filter) from None
     matched = sum(window.rows for window in windows)
-    return Plan(found.total, matched, _needed(windows, limit), narrowed, limit)
+    return Plan(total, matched, _needed(windows, limit), listing, limit)
 
 
 async def rows(reader: Reader, planned: Plan) -> AsyncIterator[bytes]:

@@ -22,17 +22,22 @@ from query_api.unpaged import rows as unpaged_rows
 _ITEMS = "events"
 
 
+Codes = Callable[[tuple[int, ...], Names], Filter]
+
+
 class _View(msgspec.Struct, frozen=True):
     """What differs between the two: where rows are, what they look like, what ``types`` filters."""
 
     source: Source
     shape: Callable[[bool], Shape]
-    codes: Callable[[tuple[int, ...], Names], Filter]
+    codes: Codes
     #: Column that the texts of ``types`` match.
     text: str
+    #: Codes as hourly counts know them, where there are such counts.
+    by_hour: Codes | None = None
 
 
-_EVENTS = _View(rows.EVENTS, rows.event_shape, rows.event_codes, "kind")
+_EVENTS = _View(rows.EVENTS, rows.event_shape, rows.event_codes, "kind", rows.kinds_of_codes)
 _SESSIONS = _View(rows.SESSIONS, rows.session_shape, rows.session_codes, "protocol")
 
 
@@ -64,13 +69,17 @@ async def _answer(request: web.Request, view: _View) -> web.StreamResponse:
 
 
 def _listing(asked: Request, view: _View) -> Listing:
-    names = Names()
     return Listing(
         source=view.source,
         shape=view.shape(asked.rfc3339),
-        sensors=asked.sensor_filter(names),
-        others=asked.type_filter(names, view.codes, view.text),
+        filter=_filter(asked, view.codes, view.text),
+        by_hour=_filter(asked, view.by_hour, view.text) if view.by_hour is not None else None,
     )
+
+
+def _filter(asked: Request, codes: Codes, text: str) -> Filter:
+    names = Names()
+    return asked.sensor_filter(names).and_(asked.type_filter(names, codes, text))
 
 
 def routes() -> list[web.RouteDef]:

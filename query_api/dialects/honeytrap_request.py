@@ -32,12 +32,12 @@ class Request(msgspec.Struct, frozen=True):
 
     def type_filter(self, names: Names, codes: Callable[[tuple[int, ...], Names], Filter], text: str) -> Filter:
         """Codes as the view says, or regexes on the column ``text``: any of all of them."""
-        return either(
-            [
-                codes(self.codes, names) if self.codes else EVERYTHING,
-                matches_any(text, self.kinds, TYPES, names),
-            ]
-        )
+        matching = matches_any(text, self.kinds, TYPES, names)
+        if not self.codes:
+            return matching
+        coded = codes(self.codes, names)
+        # A view may not tell some codes apart: then everything may match.
+        return either([coded, matching]) if coded.where else EVERYTHING
 
     def sensor_filter(self, names: Names) -> Filter:
         return matches_any("sensor", self.sensors, SENSORS, names)

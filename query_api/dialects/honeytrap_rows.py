@@ -1,9 +1,9 @@
 """Events and sessions in the members of Honeytrap's document, in its order and with its dates."""
 
-from query_api.filters import Filter, Names, one_of
+from query_api.filters import EVERYTHING, Filter, Names, one_of, one_of_texts
 from query_api.shapes import Member, Shape, address, json_object
 from query_api.sql import Source
-from schemas.kinds import SESSION_CLOSED_CODE, SESSION_OPEN_CODE
+from schemas.kinds import CODES, SESSION_CLOSED_CODE, SESSION_OPEN_CODE
 
 #: Newest first; ties are broken by the position in the log, which no two rows share.
 EVENTS = Source(
@@ -30,6 +30,13 @@ _CATEGORY = "if(protocol = '', category, protocol)"
 
 def event_codes(codes: tuple[int, ...], names: Names) -> Filter:
     return one_of("type", codes, names)
+
+
+def kinds_of_codes(codes: tuple[int, ...], names: Names) -> Filter:
+    """About the same as ``event_codes``, by kind: for counts that are kept by kind. Code 0 may be any kind."""
+    if 0 in codes:
+        return EVERYTHING
+    return one_of_texts("kind", [kind for kind, code in CODES.items() if code in codes], names)
 
 
 def session_codes(codes: tuple[int, ...], names: Names) -> Filter:

@@ -1,5 +1,7 @@
 """Requests of Honeytrap's clients: what is taken, what is refused and which field is named."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,6 +13,7 @@ from query_api.dialects.honeytrap_request import Request, parse
 from query_api.documents import json_object, query_pairs
 from query_api.errors import BadRequestError
 from query_api.paging import Page
+from schemas.kinds import CODES
 
 
 def asked(body: bytes = b"", query: str = "") -> Request:
@@ -167,3 +170,13 @@ def test_page_k_of_size_n_begins_after_k_minus_1_times_n_rows(size: int, number:
     request = parse({"response_per_page": size, "page": number}, [])
     assert request.page is not None
     assert request.page.offset == (number - 1) * size
+
+
+def test_the_document_has_every_kind_with_its_code() -> None:
+    text = Path("docs/dialects/honeytrap.md").read_text(encoding="utf-8")
+    listed: dict[str, int] = {}
+    for line in text.partition("## Kinds and codes")[2].partition("## Errors")[0].splitlines():
+        match = re.fullmatch(r"\| (.*`.*) \| (\d+) \|", line)
+        if match:
+            listed |= dict.fromkeys(re.findall(r"`([^`]+)`", match[1]), int(match[2]))
+    assert listed == dict(CODES)

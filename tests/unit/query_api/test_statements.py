@@ -30,9 +30,10 @@ def every_statement(filter: Filter) -> list[Statement]:
             sql.windows(source, filter, span, 60, 100),
             sql.window(source, filter, shape, span, 0),
             sql.window(source, filter, shape, span, 5),
-            sql.sensors(source, filter, 1001),
         ]
     found.append(sql.page_keys(rows.SESSIONS, filter, Page(10, 3)))
+    found.append(sql.page(rows.EVENTS, filter, shape, Page(10, 3), since=5))
+    found.append(sql.likely_since(filter, 30))
     return found
 
 
@@ -66,7 +67,7 @@ def test_within_a_list_or_and_between_the_lists_and() -> None:
 
 
 def test_an_empty_list_of_names_is_a_filter_that_nothing_passes() -> None:
-    assert one_of_texts("sensor", [], "named").where == "sensor IN {named:Array(String)}"
+    assert one_of_texts("kind", [], Names()).where == "kind IN {p0:Array(String)}"
 
 
 def test_windows_are_bounded_on_both_sides() -> None:
