@@ -277,12 +277,13 @@ async def test_workers_join_and_leave_without_reading_anything_twice(
     settings: Settings, workers: Workers, sensor: str
 ) -> None:
     before = set(await heartbeats(settings))
+    partitions = settings.kafka.partitions * (len(topics.sensor_topics()) + 1)
 
     async def settled(members: int) -> None:
         async def shared() -> bool:
             beats = [b for name, b in (await heartbeats(settings)).items() if name not in before]
             owners = [b for b in beats if b.generation >= 0 and b.partitions]
-            return len(owners) == members and sum(len(b.partitions) for b in owners) == 4 * settings.kafka.partitions
+            return len(owners) == members and sum(len(b.partitions) for b in owners) == partitions
 
         await until(shared, 40, lambda: f"{members} workers never shared the partitions\n{workers.logs()}")
 
