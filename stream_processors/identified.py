@@ -13,18 +13,21 @@ from schemas.times import SECOND
 from stream_processors.endings import EVIDENCE, GUESSES, close, due_end, reopen, reported_end
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
+from stream_processors.lookups import Lookups
 from stream_processors.merging import count, fill_rare, identify
 from stream_processors.revisions import next_revision
 from stream_processors.timers import Wheels
 
 _OPEN_RANK = 1 << 56
 _NEVER = 1 << 62
+#: Records kept of one session that waits; more of them are only merged.
+_MOST_WAITING = 256
 
 
 class IdentifiedSessions:
     """State of one partition for keys that are (sensor, session id)."""
 
-    def __init__(self, limits: Limits, counters: Counters, held: HeldOffsets) -> None:
+    def __init__(self, limits: Limits, counters: Counters, held: HeldOffsets, lookups: Lookups) -> None:
         self.limits = limits
         self.counters = counters
         self.now = 0
@@ -32,6 +35,9 @@ class IdentifiedSessions:
         # Counted here and handed on once a batch.
         self._applied = self._opened_total = self._closed_total = 0
         self._held = held
+        self._lookups = lookups
+        #: Records of sessions that nothing has opened yet, to be applied again on what a store knows.
+        self._waiting: dict[bytes, list[tuple[Connection, int, int]]] = {}
         self._sessions: dict[bytes, Session] = {}
         self._changed: dict[bytes, Session] = {}
         self._wheels = Wheels()
@@ -84,9 +90,31 @@ class IdentifiedSessions:
             self._sign_of_life(key, session, record)
         session.version += 1
         session.revision = next_revision(session, record.time)
-        if not self._held.holds(key):
+        floor = self._held.holds(key)
+        if floor or session.held:
+            waiting = self._waiting.setdefault(key, [])
+            if len(waiting) < _MOST_WAITING:
+                waiting.append((record, broker_time, offset))
+        if not floor:
             self._changed[key] = session
         return True
+
+    def resolve(self, key: bytes, found: Session | None) -> None:
+        """Go on from what a store knows of a session that waits for its opening; None: nothing is known."""
+        session = self._sessions.get(key)
+        if session is None or not (session.held or self._held.holds(key)):
+            return
+        if found is None or found.held:
+            self._give_up_waiting(key, session)
+            return
+        waiting = self._waiting.pop(key, [])
+        self._held.release(key)
+        self._wheels.cancel(key)
+        self._changed.pop(key, None)
+        self.restore(key, found)
+        self._guessed_at[key] = self.now
+        for record, broker_time, offset in waiting:
+            self.apply(key, record, broker_time, offset)
 
     def complete(self, key: bytes, record: Connection, broker_time: int) -> None:
         """Start and end in one record, counted as one event."""
@@ -180,6 +208,7 @@ class IdentifiedSessions:
         if session.started_at is None:
             was_public = not (self._held.release(key) or session.held)
             session.held = False
+            self._waiting.pop(key, None)
             reopen(session)
             session.started_at = record.time
             session.opened_by = record.record_id
@@ -281,7 +310,8 @@ class IdentifiedSessions:
             if session is None:
                 continue
             if session.held or self._held.holds(key):
-                self._give_up_waiting(key, session)
+                if not self._lookups.ask(key):
+                    self._give_up_waiting(key, session)
             elif session.state is State.OPEN:
                 self._expire_open(key, session, watermark)
             elif session.end_reason not in EVIDENCE:
@@ -343,6 +373,7 @@ class IdentifiedSessions:
         self._changed[key] = session
 
     def _give_up_waiting(self, key: bytes, session: Session) -> None:
+        self._waiting.pop(key, None)
         if self._held.release(key):
             # Activity or facts of a session that nobody opened: stored as events, they open nothing.
             self._forget(key)

@@ -4,34 +4,28 @@ What belongs together follows from event times alone, so a key keeps its recent 
 pairs the whole line anew when a record arrives. A mark leaves the line once grace is over.
 """
 
-from bisect import bisect_left, bisect_right
-
-import msgspec
-
 from schemas.metrics import Counters
-from schemas.records import Action, Connection, EndReason, Session, State
+from schemas.records import Connection, Session
 from schemas.times import SECOND
-from stream_processors.endings import EVIDENCE, GUESSES
 from stream_processors.held import HeldOffsets
+from stream_processors.key_history import KeyHistory
 from stream_processors.limits import Limits
-from stream_processors.revisions import next_revision
-from stream_processors.timeline import Line, Mark, opened_id
+from stream_processors.lookups import Lookups
 from stream_processors.timers import Wheels
 from stream_processors.watermarks import SensorWatermarks
-
-__all__ = ["PairedSessions", "opened_id"]
-
-_MAX_MARKS = 4096
 
 
 class PairedSessions:
     """State of one partition for keys without an id."""
 
-    def __init__(self, limits: Limits, counters: Counters, held: HeldOffsets, watermarks: SensorWatermarks) -> None:
+    def __init__(
+        self, limits: Limits, counters: Counters, held: HeldOffsets, lookups: Lookups, watermarks: SensorWatermarks
+    ) -> None:
         self.limits = limits
         self.counters = counters
         self.now = 0
         self._held = held
+        self._lookups = lookups
         self._watermarks = watermarks
         self._histories: dict[bytes, KeyHistory] = {}
         self._versions: dict[tuple[str, str], Session] = {}
@@ -43,7 +37,7 @@ class PairedSessions:
 
     def restore(self, key: bytes, stored: list[Session]) -> None:
         """Take back the sessions of one key from a store."""
-        history = self._histories[key] = KeyHistory(key)
+        history = self._histories[key] = self._begin(key)
         history.restore(stored)
         self._schedule(key, history)
 
@@ -51,12 +45,19 @@ class PairedSessions:
         """Put one record on the line of its key, and pair that line anew."""
         history = self._histories.get(key)
         if history is None:
-            history = self._histories[key] = KeyHistory(key)
+            history = self._histories[key] = self._begin(key)
         if not history.add(record, broker_time, offset):
             self.counters.add("connections_repeated_total")
             return
         self.counters.add("connections_applied_total")
         self._pair(key, history, record.time, self._watermarks.of(history.sensor))
+
+    def resolve(self, key: bytes, found: list[Session]) -> None:
+        """Go on from what a store knows of a key with an end that waits for its opening."""
+        history = self._histories.get(key)
+        if history is not None:
+            history.resolve(found)
+            self._pair(key, history, self._watermarks.of(history.sensor), self._watermarks.of(history.sensor))
 
     def take_changes(self) -> list[Session]:
         """Latest version of every session that changed."""
@@ -78,10 +79,15 @@ class PairedSessions:
             if history.sensor == sensor:
                 self._pair(key, history, time, self._watermarks.of(sensor))
 
-    def _pair(self, key: bytes, history: "KeyHistory", time: int, watermark: int) -> None:
+    def _begin(self, key: bytes) -> KeyHistory:
+        return KeyHistory(key, self._lookups.enabled)
+
+    def _pair(self, key: bytes, history: KeyHistory, time: int, watermark: int) -> None:
         boot = self._boots.get(history.sensor, 0)
         for session in history.versions(self.limits, boot, watermark, time, self.counters):
             self._versions[session.sensor, session.session_id] = session
+        if history.wants_lookup:
+            self._lookups.ask(key)
         self._held.release(key)
         if history.held is not None:
             self._held.hold(key, history.held)
@@ -92,260 +98,10 @@ class PairedSessions:
         else:
             self._schedule(key, history, watermark)
 
-    def _schedule(self, key: bytes, history: "KeyHistory", watermark: int = 0) -> None:
+    def _schedule(self, key: bytes, history: KeyHistory, watermark: int = 0) -> None:
         deadline = history.deadline(self.limits)
         if deadline is None:
             self._wheels.cancel(key)
         else:
             # What is due already waits for processing time: look again a little later.
             self._wheels.set(history.sensor, key, max(deadline, watermark + SECOND))
-
-
-class KeyHistory:
-    """Everything in memory about one key without an id."""
-
-    __slots__ = ("_cursor", "_device", "_interim", "_marks", "_published", "held", "key", "sensor")
-
-    def __init__(self, key: bytes) -> None:
-        self.key = key
-        self.sensor = ""
-        #: Offset of the oldest record that still waits for its partner.
-        self.held: int | None = None
-        self._device = len(msgspec.json.decode(key, type=list[str])) == 1
-        self._marks: list[Mark] = []
-        self._published: dict[str, Session] = {}
-        self._cursor: dict[str, int] = {}
-        self._interim = 0
-
-    def restore(self, stored: list[Session]) -> None:
-        """Go on from sessions that a store kept."""
-        for session in sorted(stored, key=lambda one: one.started_at or one.last_activity_at):
-            self.sensor = self.sensor or session.sensor
-            self._published[session.session_id] = session
-            for source, position in session.positions.items():
-                self._cursor[source] = max(position, self._cursor.get(source, -1))
-            self._marks.append(_mark_of(session))
-
-    def is_empty(self) -> bool:
-        return not self._marks
-
-    def add(self, record: Connection, broker_time: int, offset: int) -> bool:
-        """Put a record on the line; false when it had been there before."""
-        self.sensor = self.sensor or record.sensor
-        weight = self._new_events(record)
-        if not weight:
-            return False
-        time = record.time if record.first_time is None else record.first_time
-        place = bisect_left(self._marks, time, key=lambda mark: mark.time)
-        twin = None
-        for mark in self._marks[place : bisect_right(self._marks, time, key=lambda mark: mark.time)]:
-            if mark.base is None and mark.record is not None and mark.record.action is record.action:
-                twin = mark
-            elif mark.base is not None and record.action is Action.CONNECT:
-                # The session began with this very record, or with one of the same time.
-                mark.weight += weight
-                if _naming(record) < (_is_plain(mark.base.connect_kind), mark.base.opened_by):
-                    mark.base = msgspec.structs.replace(mark.base, connect_kind=record.kind, opened_by=record.record_id)
-                return True
-        if twin is not None and twin.record is not None and record.action in (Action.CONNECT, Action.DISCONNECT):
-            # Openers of equal time merge, and so do closers; New Device names the kind.
-            if _naming(record) < _naming(twin.record):
-                twin.record = record
-            twin.weight += weight
-            twin.broker_time = max(twin.broker_time, broker_time)
-            return True
-        ended = self._ended_by(record)
-        if ended is not None:
-            ended.weight += weight
-            return True
-        mark = Mark(time, record, None, broker_time, offset)
-        mark.weight = weight
-        self._marks.insert(bisect_right(self._marks, time, key=lambda one: one.time), mark)
-        return True
-
-    def versions(self, limits: Limits, boot: int, watermark: int, time: int, counters: Counters) -> list[Session]:
-        """Pair the line and return what differs from what was published. ``time`` caused the change."""
-        line = self._paired(self._marks, limits, boot, watermark)
-        # What is published says itself what was read; only a key with nothing published must be read again.
-        self.held = None if line.sessions else min((mark.offset for mark in line.waiting), default=None)
-        changed = []
-        for session in line.sessions:
-            known = self._published.get(session.session_id)
-            if known is not None:
-                if self._same(session, known):
-                    continue
-                session.revision = known.revision
-                session.version = max(session.version, known.version + 1)
-            _count_change(known, session, counters)
-            session.positions = dict(self._cursor)
-            session.revision = next_revision(session, _cause(session, line, time), 1)
-            changed.append(session)
-        for session_id in self._published.keys() - {session.session_id for session in line.sessions}:
-            known = self._published[session_id]
-            if not known.removed:
-                # A late record moved an opening: the session it belonged to is another one now.
-                gone = msgspec.structs.replace(known, removed=True, version=known.version + 1)
-                gone.revision = next_revision(gone, time, 1)
-                changed.append(gone)
-        changed.extend(self._interim_version(line, limits, watermark, changed))
-        for session in changed:
-            self._published[session.session_id] = session
-        return changed
-
-    def settle(self, watermark: int, now: int, limits: Limits) -> None:
-        """Take marks off the line whose grace is over in event time and in processing time.
-
-        Twice grace: what belongs to an end may happen a grace after it, and come a grace late.
-        """
-        cut = 0
-        for mark in self._marks:
-            if mark.time + 2 * limits.grace > watermark or mark.broker_time + limits.keep > now:
-                break
-            cut += 1
-        if len(self._marks) > _MAX_MARKS:
-            cut = max(cut, len(self._marks) - _MAX_MARKS // 2)
-        while 0 < cut < len(self._marks) and self._marks[cut].time == self._marks[cut - 1].time:
-            cut -= 1
-        if cut == 0:
-            return
-        rest = self._marks[cut:]
-        # What is open at the cut may end beyond it: only a line that ends here is judged by the watermark.
-        line = self._paired(self._marks[:cut], limits, 0, 0 if rest else watermark)
-        last = line.sessions[-1] if line.sessions else None
-        if last is not None and (last.started_at is None or not self._keeps(last, limits, watermark)):
-            last = None
-        for session in line.sessions:
-            if session is not last:
-                self._published.pop(session.session_id, None)
-        for session_id in [known.session_id for known in self._published.values() if known.removed]:
-            del self._published[session_id]
-        if last is not None and last.started_at is not None:
-            rest.insert(0, Mark(last.started_at, None, last, last.created_at, -1))
-        self._marks = rest
-
-    def deadline(self, limits: Limits) -> int | None:
-        """Watermark at which something may be due; None when nothing ever is."""
-        due = [mark.time + 2 * limits.grace for mark in self._marks if mark.base is None]
-        due += [one.last_activity_at + limits.grace for one in self._published.values() if one.held]
-        for session in self._published.values():
-            if session.state is State.OPEN and not session.removed:
-                idle = limits.idle_device if self._device else limits.idle_of(session.protocol)
-                if idle:
-                    due.append(session.last_activity_at + idle + limits.grace)
-                if not self._device and limits.max_duration and session.started_at is not None:
-                    due.append(session.started_at + limits.max_duration + limits.grace)
-                if not self._device and limits.interim and self._interim:
-                    due.append(self._interim)
-            elif session.end_reason in GUESSES and not self._device:
-                due.append(session.last_activity_at + 2 * limits.idle_of(session.protocol) + limits.grace)
-        return min(due, default=None)
-
-    def _keeps(self, session: Session, limits: Limits, watermark: int) -> bool:
-        """The last session of a device is kept always; others while they are open or their guessed end may be wrong."""
-        if self._device or session.state is State.OPEN:
-            return True
-        idle = limits.idle_of(session.protocol)
-        return session.end_reason in GUESSES and watermark < session.last_activity_at + 2 * idle + limits.grace
-
-    def _paired(self, marks: list[Mark], limits: Limits, boot: int, watermark: int) -> Line:
-        line = Line(self.key, self._device, limits, boot, watermark)
-        line.run(marks)
-        return line
-
-    def _ended_by(self, record: Connection) -> Mark | None:
-        """The settled session that a closing of this time has already ended."""
-        if record.action is not Action.DISCONNECT:
-            return None
-        return next(
-            (
-                mark
-                for mark in self._marks
-                if mark.base is not None and mark.base.end_reason in EVIDENCE and mark.base.ended_at == record.time
-            ),
-            None,
-        )
-
-    def _new_events(self, record: Connection) -> int:
-        if not record.positions:
-            return 1
-        counted = self._cursor.get(record.source, -1)
-        fresh = len(record.positions) - bisect_right(record.positions, counted)
-        if fresh:
-            self._cursor[record.source] = record.positions[-1]
-        return fresh
-
-    def _same(self, session: Session, known: Session) -> bool:
-        """Nothing differs but what every record of the key moves."""
-        version = session.version
-        session.revision, session.version = known.revision, known.version
-        session.modified_at, session.positions = max(session.modified_at, known.modified_at), known.positions
-        same = session == known
-        session.version = version
-        return same
-
-    def _interim_version(self, line: Line, limits: Limits, watermark: int, changed: list[Session]) -> list[Session]:
-        session = line.current
-        if session is None or self._device or not limits.interim or session.state is not State.OPEN:
-            self._interim = 0
-            return []
-        if not self._interim:
-            self._interim = session.last_activity_at + limits.interim
-        if watermark < self._interim:
-            return []
-        due = self._interim
-        while self._interim <= watermark:
-            self._interim += limits.interim
-        if any(one.session_id == session.session_id for one in changed):
-            return []
-        known = self._published[session.session_id]
-        return [msgspec.structs.replace(known, revision=next_revision(known, due, 0))]
-
-
-def _mark_of(session: Session) -> Mark:
-    """A stored session back on its line: one that began as a base, an orphan as the closing it was made of."""
-    if session.started_at is not None:
-        return Mark(session.started_at, None, session, session.created_at, -1)
-    closing = Connection(
-        action=Action.DISCONNECT,
-        sensor=session.sensor,
-        time=session.last_activity_at,
-        kind=session.disconnect_kind,
-        record_id=session.closed_by,
-        protocol=session.protocol,
-        client_ip=session.client_ip,
-        client_port=session.client_port,
-        server_ip=session.server_ip,
-        server_port=session.server_port,
-        mac=session.mac,
-        token=session.token,
-    )
-    mark = Mark(session.last_activity_at, closing, None, session.created_at, -1)
-    mark.weight = session.event_count
-    return mark
-
-
-def _naming(record: Connection) -> tuple[bool, str]:
-    """Order in which merged records name their session: New Device first, then any fixed order."""
-    return _is_plain(record.kind), record.record_id
-
-
-def _is_plain(kind: str) -> bool:
-    return kind.lower() not in ("new device", "device.new")
-
-
-def _cause(session: Session, line: Line, time: int) -> int:
-    """Event time of a version: its record's, or the deadline that closed it."""
-    return line.decided_at if session is line.current and session.state is State.CLOSED else time
-
-
-def _count_change(known: Session | None, session: Session, counters: Counters) -> None:
-    if known is None and session.started_at is not None:
-        counters.add("sessions_opened_total")
-    if session.state is State.CLOSED and (known is None or known.state is State.OPEN):
-        counters.add("sessions_closed_total")
-    if session.end_reason is EndReason.ORPHAN and known is None:
-        counters.add("sessions_orphaned_total")
-    if session.end_reason is EndReason.SUPERSEDED and (known is None or known.end_reason is not EndReason.SUPERSEDED):
-        counters.add("sessions_superseded_total")
-    if known is not None and known.end_reason in GUESSES and session.end_reason in EVIDENCE:
-        counters.add("session_corrected_total")

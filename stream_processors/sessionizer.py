@@ -13,7 +13,9 @@ from schemas.records import Action, Connection, Session, Tick
 from stream_processors.held import HeldOffsets
 from stream_processors.identified import IdentifiedSessions
 from stream_processors.limits import Limits
-from stream_processors.pairing import PairedSessions, opened_id
+from stream_processors.lookups import Lookups
+from stream_processors.pairing import PairedSessions
+from stream_processors.timeline import opened_id
 from stream_processors.watermarks import SensorWatermarks
 
 _decode_key = msgspec.json.Decoder(list[str]).decode
@@ -30,13 +32,15 @@ class Sessionizer:
     the machine's own objects: encode them before the next call.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, lookups: bool = False) -> None:
+        """``lookups``: somebody answers ``take_lookups``; else what memory does not know is not known."""
         self.limits = limits
         self.counters = Counters()
         self.watermarks = SensorWatermarks()
         self._held = HeldOffsets()
-        self._identified = IdentifiedSessions(limits, self.counters, self._held)
-        self._paired = PairedSessions(limits, self.counters, self._held, self.watermarks)
+        self._lookups = Lookups(lookups)
+        self._identified = IdentifiedSessions(limits, self.counters, self._held, self._lookups)
+        self._paired = PairedSessions(limits, self.counters, self._held, self._lookups, self.watermarks)
 
     def __len__(self) -> int:
         """Sessions and keys in memory."""
@@ -98,6 +102,17 @@ class Sessionizer:
                 paired.setdefault(key, []).append(session)
         for key, stored in paired.items():
             self._paired.restore(key, stored)
+
+    def take_lookups(self, most: int) -> list[bytes]:
+        """Up to ``most`` keys whose stored sessions are wanted; answer each with ``resolve``."""
+        return self._lookups.take(most)
+
+    def resolve(self, key: bytes, found: list[Session]) -> None:
+        """What a store knows of a key: its sessions in their latest versions, none when it knows nothing."""
+        if len(_decode_key(key)) == _PARTS_WITH_ID:
+            self._identified.resolve(key, found[0] if found else None)
+        else:
+            self._paired.resolve(key, found)
 
     def _complete(self, key: bytes, record: Connection, broker_time: int) -> None:
         """Start and end in one record. Without an id of its own it takes no part in pairing, and gets one."""

@@ -31,7 +31,7 @@ def _orphan_id(key: bytes, time: int) -> str:
 class Mark:
     """One record on the time line of its key, or a settled session that the line goes on from."""
 
-    __slots__ = ("base", "broker_time", "offset", "record", "time", "weight")
+    __slots__ = ("base", "broker_time", "looked_up", "offset", "record", "time", "weight")
 
     def __init__(
         self, time: int, record: Connection | None, base: Session | None, broker_time: int, offset: int
@@ -43,6 +43,8 @@ class Mark:
         self.offset = offset
         #: Stored events this mark stands for.
         self.weight = 0
+        #: A store was asked for what this mark may belong to.
+        self.looked_up = False
 
     @property
     def opens(self) -> bool:
@@ -56,7 +58,7 @@ class Mark:
 class Line:
     """Pairs the marks of one key, in order of event time."""
 
-    def __init__(self, key: bytes, device: bool, limits: Limits, boot: int, watermark: int) -> None:
+    def __init__(self, key: bytes, device: bool, limits: Limits, boot: int, watermark: int, asks: bool = False) -> None:
         self.key = key
         self.device = device
         self.limits = limits
@@ -66,6 +68,9 @@ class Line:
         self.current: Session | None = None
         #: Activity and late facts that no session of the line is there for.
         self.waiting: list[Mark] = []
+        #: An end without opening is an orphan only when a store knows no opening either.
+        self.asks = asks
+        self.wants_lookup = False
         #: Deadline that closed what the line had left open.
         self.decided_at = 0
 
@@ -154,6 +159,8 @@ class Line:
 
     def _orphan(self, mark: Mark) -> None:
         assert mark.record is not None
+        unanswered = self._is_unanswered(mark)
+        due = self.watermark >= mark.time + self.limits.grace
         session = Session(
             session_id=_orphan_id(self.key, mark.time),
             sensor=mark.record.sensor,
@@ -163,7 +170,7 @@ class Line:
             disconnect_kind=mark.record.kind,
             closed_by=mark.record.record_id,
             created_at=mark.broker_time,
-            held=self.watermark < mark.time + self.limits.grace,
+            held=not due or unanswered,
         )
         self._apply(session, mark)
         close(session, EndReason.ORPHAN, mark.time)
@@ -179,11 +186,18 @@ class Line:
                 session.connect_kind = ""
                 self.sessions.append(session)
             else:
+                self._is_unanswered(mark)
                 self.waiting.append(mark)
             return
         self._apply(session, mark)
         if session is self.current and mark.record.action is Action.ACTIVITY:
             session.last_activity_at = max(session.last_activity_at, mark.record.last_time or mark.time)
+
+    def _is_unanswered(self, mark: Mark) -> bool:
+        """Whether a store has still to be asked for the session of this mark; asked for once its grace is over."""
+        unanswered = self.asks and not mark.looked_up
+        self.wants_lookup |= unanswered and self.watermark >= mark.time + self.limits.grace
+        return unanswered
 
     def _just_ended(self, time: int) -> Session | None:
         """The session that ended last, for as long as grace after its end."""

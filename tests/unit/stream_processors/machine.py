@@ -25,9 +25,10 @@ _SOURCES = count(1)
 class Machine:
     """Feeds a Sessionizer and keeps the winning version of every session it publishes."""
 
-    def __init__(self, sessions: Sessions | None = None) -> None:
+    def __init__(self, sessions: Sessions | None = None, lookups: bool = False) -> None:
         self.settings = sessions or Sessions()
-        self.machine = Sessionizer(limits_of(self.settings))
+        self.lookups = lookups
+        self.machine = Sessionizer(limits_of(self.settings), lookups)
         self.versions: list[Session] = []
         self.stored: dict[tuple[str, str], Session] = {}
         self._offsets = count()
@@ -54,7 +55,7 @@ class Machine:
 
     def successor(self, position: int) -> "Machine":
         """Another machine that took over after a crash: it knows what was published, and reads from ``position``."""
-        heir = Machine(self.settings)
+        heir = Machine(self.settings, self.lookups)
         heir.stored, heir.versions, heir.now = dict(self.stored), list(self.versions), self.now
         heir.machine.restore([_copy_session(one) for one in self.stored.values() if not one.removed])
         heir._offsets = count(position)
@@ -65,7 +66,18 @@ class Machine:
         self._take()
         return self
 
+    def look_up(self) -> None:
+        """Answer what the machine wants to know, from what was stored."""
+        for key in self.machine.take_lookups(100):
+            known = [one for one in self.stored.values() if one.key.encode() == key]
+            self.machine.resolve(key, [_copy_session(one) for one in known])
+
     def _take(self) -> None:
+        self._store()
+        self.look_up()
+        self._store()
+
+    def _store(self) -> None:
         for session in self.machine.take_changes():
             version = _copy_session(session)
             self.versions.append(version)

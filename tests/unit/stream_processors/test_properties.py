@@ -1,5 +1,6 @@
 """The six properties of session-semantics, against an independent reference."""
 
+import os
 from collections import Counter
 from itertools import pairwise
 
@@ -33,6 +34,10 @@ def histories(draw: st.DrawFn) -> list[Connection]:
     """Records of one to three keys on a coarse grid of times, so that times collide and gaps exceed the limits."""
     keys = draw(st.lists(st.integers(0, len(KEYS) - 1), min_size=1, max_size=3))
     records: list[Connection] = []
+    if draw(st.integers(0, 9)) < 8:
+        # Most examples hold two sessions of one key, the second of them left open: the hard case, see measure.
+        for letter, second in zip("CDC", draw(st.sampled_from(((0, 10, 20), (10, 60, 70), (0, 50, 250)))), strict=True):
+            records.append(_record(KEYS[2], letter, DAY0 + second * SECOND, len(records), draw))
     for key in keys:
         time = 0
         for action in draw(st.lists(st.sampled_from("CCDDA"), min_size=2, max_size=8)):
@@ -92,6 +97,20 @@ def openings_first(records: list[Connection]) -> list[Connection]:
     return [one for one in records if one.action is not Action.ACTIVITY or one.time >= first.get(one.session_id, FAR)]
 
 
+def without_second_connects(records: list[Connection]) -> list[Connection]:
+    """One connect for each id, and nothing that came more than a grace before it."""
+    connected: set[str] = set()
+    kept = []
+    for one in sorted(records, key=lambda record: record.time):
+        if one.action is Action.CONNECT and one.session_id:
+            if one.session_id in connected:
+                continue
+            connected.add(one.session_id)
+        kept.append(one)
+    opened = {one.session_id: one.time for one in kept if one.action is Action.CONNECT}
+    return [one for one in kept if one.time > opened.get(one.session_id, 0) - 50 * SECOND]
+
+
 def measure(arrived: list[Connection], expected: list[Row]) -> None:
     """What share of the examples is hard is part of the result: see test_half_of_the_examples_are_hard."""
     several = any(count > 1 for count in Counter(row.key for row in expected).values())
@@ -105,7 +124,9 @@ def measure(arrived: list[Connection], expected: list[Row]) -> None:
 
 HARD: list[bool] = []
 
-common = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+#: The same ones at every run, so that a change is judged by the change; HYPOTHESIS_EXAMPLES asks for more.
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
+common = settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @common
@@ -113,7 +134,7 @@ common = settings(max_examples=400, deadline=None, suppress_health_check=list(He
 def test_any_order_and_repetition_within_grace_gives_the_sessions_of_the_text(
     data: st.DataObject, records: list[Connection]
 ) -> None:
-    repeated = data.draw(st.lists(st.sampled_from(records), max_size=4))
+    repeated = data.draw(st.lists(st.sampled_from(records), min_size=1, max_size=4))
     arrived = data.draw(st.permutations([*records, *repeated]))
     machine = Machine(LIMITS).feed(*arrived).reach(FAR).reach(FAR + SECOND)
     expected = sessions_of(records, LIMITS, FAR)
@@ -126,18 +147,19 @@ def test_any_order_and_repetition_within_grace_gives_the_sessions_of_the_text(
 def test_watermarks_and_timeouts_on_the_way_do_not_change_the_end(
     data: st.DataObject, records: list[Connection]
 ) -> None:
-    """Records come at most a grace late, and timers fire as event time goes on."""
+    """Records come at most a grace late, timers fire as event time goes on, and what was settled is forgotten."""
+    forgets = data.draw(st.booleans())
     records = openings_first(records)
+    if forgets:
+        # A second connect under an id that was forgotten is not looked up: that would cost every connect a query.
+        records = without_second_connects(records)
     delays = data.draw(st.lists(st.integers(0, 55), min_size=len(records), max_size=len(records)))
-    arrived = [
-        one
-        for _, one in sorted(
-            zip(delays, records, strict=True), key=lambda two: (two[1].time + two[0] * SECOND, two[1].record_id)
-        )
-    ]
-    machine = Machine(LIMITS)
+    due = sorted(zip(delays, records, strict=True), key=lambda two: (two[1].time + two[0] * SECOND, two[1].record_id))
+    arrived = [record for _, record in due]
+    machine = Machine(LIMITS, lookups=True)
     for record in arrived:
-        machine.feed(record).reach(max(machine.machine.watermarks.of("s"), record.time))
+        machine.feed(record)
+        machine.reach(max(machine.machine.watermarks.of("s"), record.time), after=120 * SECOND if forgets else SECOND)
     machine.reach(FAR).reach(FAR + SECOND)
     assert rows(machine) == sessions_of(records, LIMITS, FAR), told(arrived)
 
@@ -210,4 +232,4 @@ def test_a_crash_after_any_record_changes_nothing(data: st.DataObject, records: 
 def test_half_of_the_examples_are_hard() -> None:
     if not HARD:
         pytest.skip("runs after the property it measures; that one was not selected")
-    assert sum(HARD) / len(HARD) >= 0.1
+    assert sum(HARD) / len(HARD) >= 0.5

@@ -1,0 +1,307 @@
+"""Everything in memory about one key without an id: its time line, and what was published of it."""
+
+from bisect import bisect_left, bisect_right
+
+import msgspec
+
+from schemas.metrics import Counters
+from schemas.records import Action, Connection, EndReason, Session, State
+from stream_processors.endings import EVIDENCE, GUESSES
+from stream_processors.limits import Limits
+from stream_processors.revisions import next_revision
+from stream_processors.timeline import Line, Mark
+
+_MAX_MARKS = 4096
+
+
+class KeyHistory:
+    """Everything in memory about one key without an id."""
+
+    __slots__ = (
+        "_asks",
+        "_cursor",
+        "_device",
+        "_interim",
+        "_marks",
+        "_published",
+        "held",
+        "key",
+        "sensor",
+        "wants_lookup",
+    )
+
+    def __init__(self, key: bytes, asks: bool = False) -> None:
+        self.key = key
+        self._asks = asks
+        #: An end without opening waits for a store's word.
+        self.wants_lookup = False
+        self.sensor = ""
+        #: Offset of the oldest record that still waits for its partner.
+        self.held: int | None = None
+        self._device = len(msgspec.json.decode(key, type=list[str])) == 1
+        self._marks: list[Mark] = []
+        self._published: dict[str, Session] = {}
+        self._cursor: dict[str, int] = {}
+        self._interim = 0
+
+    def restore(self, stored: list[Session]) -> None:
+        """Go on from sessions that a store kept."""
+        for session in sorted(stored, key=lambda one: one.started_at or one.last_activity_at):
+            self.sensor = self.sensor or session.sensor
+            self._published[session.session_id] = session
+            for source, position in session.positions.items():
+                self._cursor[source] = max(position, self._cursor.get(source, -1))
+            self._marks.append(_mark_of(session))
+
+    def resolve(self, found: list[Session]) -> None:
+        """Take what a store knows of this key, and judge by it what still waits."""
+        known = {mark.base.session_id for mark in self._marks if mark.base is not None} | self._published.keys()
+        fresh = [one for one in found if one.started_at is not None and not one.removed and one.session_id not in known]
+        ended = {(one.ended_at, one.closed_by) for one in fresh if one.end_reason in EVIDENCE}
+        for mark in self._marks:
+            mark.looked_up = True
+        self._marks = [mark for mark in self._marks if not _is_in(mark, fresh, ended)]
+        waiting, self._marks = self._marks, []
+        self.restore(fresh)
+        for mark in waiting:
+            self._marks.insert(bisect_right(self._marks, mark.time, key=lambda one: one.time), mark)
+
+    def is_empty(self) -> bool:
+        return not self._marks
+
+    def add(self, record: Connection, broker_time: int, offset: int) -> bool:
+        """Put a record on the line; false when it had been there before."""
+        self.sensor = self.sensor or record.sensor
+        weight = self._new_events(record)
+        if not weight:
+            return False
+        time = record.time if record.first_time is None else record.first_time
+        place = bisect_left(self._marks, time, key=lambda mark: mark.time)
+        twin = None
+        for mark in self._marks[place : bisect_right(self._marks, time, key=lambda mark: mark.time)]:
+            if mark.base is None and mark.record is not None and mark.record.action is record.action:
+                twin = mark
+            elif mark.base is not None and record.action is Action.CONNECT:
+                # The session began with this very record, or with one of the same time.
+                mark.weight += weight
+                if _naming(record) < (_is_plain(mark.base.connect_kind), mark.base.opened_by):
+                    mark.base = msgspec.structs.replace(mark.base, connect_kind=record.kind, opened_by=record.record_id)
+                return True
+        if twin is not None and twin.record is not None and record.action in (Action.CONNECT, Action.DISCONNECT):
+            # Openers of equal time merge, and so do closers; New Device names the kind.
+            if _naming(record) < _naming(twin.record):
+                twin.record = record
+            twin.weight += weight
+            twin.broker_time = max(twin.broker_time, broker_time)
+            return True
+        ended = self._ended_by(record)
+        if ended is not None:
+            ended.weight += weight
+            return True
+        mark = Mark(time, record, None, broker_time, offset)
+        mark.weight = weight
+        self._marks.insert(bisect_right(self._marks, time, key=lambda one: one.time), mark)
+        return True
+
+    def versions(self, limits: Limits, boot: int, watermark: int, time: int, counters: Counters) -> list[Session]:
+        """Pair the line and return what differs from what was published. ``time`` caused the change."""
+        line = self._paired(self._marks, limits, boot, watermark)
+        self.wants_lookup = line.wants_lookup
+        # What is published says itself what was read; only a key with nothing published must be read again.
+        self.held = None if line.sessions else min((mark.offset for mark in line.waiting), default=None)
+        changed = []
+        for session in line.sessions:
+            known = self._published.get(session.session_id)
+            if known is not None:
+                if self._same(session, known):
+                    continue
+                session.revision = known.revision
+                session.version = max(session.version, known.version + 1)
+            _count_change(known, session, counters)
+            session.positions = dict(self._cursor)
+            session.revision = next_revision(session, _cause(session, line, time), 1)
+            changed.append(session)
+        for session_id in self._published.keys() - {session.session_id for session in line.sessions}:
+            known = self._published[session_id]
+            if not known.removed:
+                # A late record moved an opening: the session it belonged to is another one now.
+                gone = msgspec.structs.replace(known, removed=True, version=known.version + 1)
+                gone.revision = next_revision(gone, time, 1)
+                changed.append(gone)
+        changed.extend(self._interim_version(line, limits, watermark, changed))
+        for session in changed:
+            self._published[session.session_id] = session
+        return changed
+
+    def settle(self, watermark: int, now: int, limits: Limits) -> None:
+        """Take marks off the line whose grace is over in event time and in processing time.
+
+        Twice grace: what belongs to an end may happen a grace after it, and come a grace late.
+        """
+        cut = 0
+        for mark in self._marks:
+            if self.wants_lookup or mark.time + 2 * limits.grace > watermark or mark.broker_time + limits.keep > now:
+                break
+            cut += 1
+        if len(self._marks) > _MAX_MARKS:
+            cut = max(cut, len(self._marks) - _MAX_MARKS // 2)
+        while 0 < cut < len(self._marks) and self._marks[cut].time == self._marks[cut - 1].time:
+            cut -= 1
+        if cut == 0:
+            return
+        rest = self._marks[cut:]
+        # What is open at the cut may end beyond it: only a line that ends here is judged by the watermark.
+        line = self._paired(self._marks[:cut], limits, 0, 0 if rest else watermark)
+        last = line.sessions[-1] if line.sessions else None
+        if last is not None and (last.started_at is None or not self._keeps(last, limits, watermark)):
+            last = None
+        for session in line.sessions:
+            if session is not last:
+                self._published.pop(session.session_id, None)
+        for session_id in [known.session_id for known in self._published.values() if known.removed]:
+            del self._published[session_id]
+        if last is not None and last.started_at is not None:
+            rest.insert(0, Mark(last.started_at, None, last, last.created_at, -1))
+        self._marks = rest
+
+    def deadline(self, limits: Limits) -> int | None:
+        """Watermark at which something may be due; None when nothing ever is."""
+        due = [mark.time + 2 * limits.grace for mark in self._marks if mark.base is None]
+        due += [
+            mark.time + limits.grace for mark in self._marks if self._asks and not mark.looked_up and not mark.opens
+        ]
+        due += [one.last_activity_at + limits.grace for one in self._published.values() if one.held]
+        for session in self._published.values():
+            if session.state is State.OPEN and not session.removed:
+                idle = limits.idle_device if self._device else limits.idle_of(session.protocol)
+                if idle:
+                    due.append(session.last_activity_at + idle + limits.grace)
+                if not self._device and limits.max_duration and session.started_at is not None:
+                    due.append(session.started_at + limits.max_duration + limits.grace)
+                if not self._device and limits.interim and self._interim:
+                    due.append(self._interim)
+            elif session.end_reason in GUESSES and not self._device:
+                due.append(session.last_activity_at + 2 * limits.idle_of(session.protocol) + limits.grace)
+        return min(due, default=None)
+
+    def _keeps(self, session: Session, limits: Limits, watermark: int) -> bool:
+        """The last session of a device is kept always; others while they are open or their guessed end may be wrong."""
+        if self._device or session.state is State.OPEN:
+            return True
+        idle = limits.idle_of(session.protocol)
+        return session.end_reason in GUESSES and watermark < session.last_activity_at + 2 * idle + limits.grace
+
+    def _paired(self, marks: list[Mark], limits: Limits, boot: int, watermark: int) -> Line:
+        line = Line(self.key, self._device, limits, boot, watermark, self._asks)
+        line.run(marks)
+        return line
+
+    def _ended_by(self, record: Connection) -> Mark | None:
+        """The settled session that a closing of this time has already ended."""
+        if record.action is not Action.DISCONNECT:
+            return None
+        return next(
+            (
+                mark
+                for mark in self._marks
+                if mark.base is not None and mark.base.end_reason in EVIDENCE and mark.base.ended_at == record.time
+            ),
+            None,
+        )
+
+    def _new_events(self, record: Connection) -> int:
+        if not record.positions:
+            return 1
+        counted = self._cursor.get(record.source, -1)
+        fresh = len(record.positions) - bisect_right(record.positions, counted)
+        if fresh:
+            self._cursor[record.source] = record.positions[-1]
+        return fresh
+
+    def _same(self, session: Session, known: Session) -> bool:
+        """Nothing differs but what every record of the key moves."""
+        version = session.version
+        session.revision, session.version = known.revision, known.version
+        session.modified_at, session.positions = max(session.modified_at, known.modified_at), known.positions
+        same = session == known
+        session.version = version
+        return same
+
+    def _interim_version(self, line: Line, limits: Limits, watermark: int, changed: list[Session]) -> list[Session]:
+        session = line.current
+        if session is None or self._device or not limits.interim or session.state is not State.OPEN:
+            self._interim = 0
+            return []
+        if not self._interim:
+            self._interim = session.last_activity_at + limits.interim
+        if watermark < self._interim:
+            return []
+        due = self._interim
+        while self._interim <= watermark:
+            self._interim += limits.interim
+        if any(one.session_id == session.session_id for one in changed):
+            return []
+        known = self._published[session.session_id]
+        return [msgspec.structs.replace(known, revision=next_revision(known, due, 0))]
+
+
+def _mark_of(session: Session) -> Mark:
+    """A stored session back on its line: one that began as a base, an orphan as the closing it was made of."""
+    if session.started_at is not None:
+        return Mark(session.started_at, None, session, session.created_at, -1)
+    closing = Connection(
+        action=Action.DISCONNECT,
+        sensor=session.sensor,
+        time=session.last_activity_at,
+        kind=session.disconnect_kind,
+        record_id=session.closed_by,
+        protocol=session.protocol,
+        client_ip=session.client_ip,
+        client_port=session.client_port,
+        server_ip=session.server_ip,
+        server_port=session.server_port,
+        mac=session.mac,
+        token=session.token,
+    )
+    mark = Mark(session.last_activity_at, closing, None, session.created_at, -1)
+    mark.weight = session.event_count
+    return mark
+
+
+def _is_in(mark: Mark, stored: list[Session], ended: set[tuple[int | None, str]]) -> bool:
+    """Whether a stored session has this mark already: as its end, or as activity it counted."""
+    record = mark.record
+    if record is None or record.action is Action.CONNECT:
+        return False
+    if mark.closes:
+        return (mark.time, record.record_id) in ended
+    return bool(record.positions) and any(
+        record.positions[-1] <= one.positions.get(record.source, -1) for one in stored
+    )
+
+
+def _naming(record: Connection) -> tuple[bool, str]:
+    """Order in which merged records name their session: New Device first, then any fixed order."""
+    return _is_plain(record.kind), record.record_id
+
+
+def _is_plain(kind: str) -> bool:
+    return kind.lower() not in ("new device", "device.new")
+
+
+def _cause(session: Session, line: Line, time: int) -> int:
+    """Event time of a version: its record's, or the deadline that closed it."""
+    return line.decided_at if session is line.current and session.state is State.CLOSED else time
+
+
+def _count_change(known: Session | None, session: Session, counters: Counters) -> None:
+    if known is None and session.started_at is not None:
+        counters.add("sessions_opened_total")
+    if session.state is State.CLOSED and (known is None or known.state is State.OPEN):
+        counters.add("sessions_closed_total")
+    if session.end_reason is EndReason.ORPHAN and known is None:
+        counters.add("sessions_orphaned_total")
+    if session.end_reason is EndReason.SUPERSEDED and (known is None or known.end_reason is not EndReason.SUPERSEDED):
+        counters.add("sessions_superseded_total")
+    if known is not None and known.end_reason in GUESSES and session.end_reason in EVIDENCE:
+        counters.add("session_corrected_total")
