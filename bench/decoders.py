@@ -13,6 +13,7 @@ _RUNS = 7
 _MESSAGES = 20_000
 _RECORDING = Path(__file__).parent.parent / "deploy" / "demo" / "cowrie-live.json"
 
+_EVE_LOG = Path(__file__).parent.parent / "tests" / "data" / "formats" / "suricata.txt"
 _CONN_LOG = Path(__file__).parent.parent / "tests" / "data" / "zeek-conn.json"
 
 _EVENT = (
@@ -49,6 +50,8 @@ def main() -> None:
     lines = _RECORDING.read_bytes().splitlines()
     measure("cowrie, the recording", "cowrie", lines)
     measure("cowrie, the recording without key exchanges", "cowrie", [x for x in lines if b"client.kex" not in x])
+    measure("suricata, a flow", "suricata", _EVE_LOG.read_bytes().splitlines()[:1])
+    measure("suricata, an alert", "suricata", _EVE_LOG.read_bytes().splitlines()[1:2])
     measure("zeek, conn.log of the recording", "zeek", _CONN_LOG.read_bytes().splitlines())
 
 

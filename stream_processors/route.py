@@ -64,7 +64,7 @@ def plan(records: Sequence[Message], decoder: Decoder, source: Source, longest: 
             except KeyError:
                 times[event.sensor] = [event.time]
             if connection is None:
-                key = session_key(event)
+                key = b"" if decoded.alone else session_key(event)
                 if not key:
                     continue
                 waiting = pending.get(key)

@@ -10,6 +10,7 @@ from producers.formats.cowrie import decode_cowrie
 from producers.formats.decoded import Decoded, Decoder, Rejection, Source
 from producers.formats.position import decode
 from producers.formats.sojourn import decode_connection, decode_event
+from producers.formats.suricata import decode_suricata
 from producers.formats.zeek import decode_zeek
 
 #: The names are those of ``schemas.topics.format_of``.
@@ -18,6 +19,7 @@ DECODERS: Mapping[str, Decoder] = MappingProxyType(
         "sojourn.event": decode_event,
         "sojourn.connection": decode_connection,
         "cowrie": decode_cowrie,
+        "suricata": decode_suricata,
         "zeek": decode_zeek,
     }
 )

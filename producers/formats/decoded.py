@@ -23,11 +23,13 @@ class Rejection(msgspec.Struct, frozen=True):
 class Decoded(msgspec.Struct, gc=False):
     """One record of a message: always a row of ``events``, and a connection record where it says one.
 
-    An event without connection, but with a session key, is activity of that session.
+    An event without connection, but with a session key, is activity of that session; unless it stands ``alone``: it
+    has addresses, but its sensor does not say which of the sessions between them it belongs to.
     """
 
     event: Event
     connection: Connection | None = None
+    alone: bool = False
 
 
 #: Pure, and never raises. It does not know where the message was read from: ``producers.formats.decode`` adds that.
