@@ -17,7 +17,9 @@ $(STAMP): pyproject.toml requirements.lock
 run: install
 	$(VENV)/bin/sojourn up --demo
 
+# Says whether the tests on Apache Kafka run, and fetches its jars while nothing waits for them.
 test: install
+	$(VENV)/bin/python -m tests.kafka.jars
 	$(VENV)/bin/python -m pytest
 
 lint: install
