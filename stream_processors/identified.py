@@ -14,11 +14,12 @@ from stream_processors.endings import EVIDENCE, GUESSES, close, due_end, reopen,
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
-from stream_processors.merging import count, fill_rare, identify
+from stream_processors.merging import count, identify
 from stream_processors.revisions import next_revision
 from stream_processors.timers import Wheels
 
 _OPEN_RANK = 1 << 56
+_EXACT_RANK = 4 << 56
 _NEVER = 1 << 62
 #: Records kept of one session that waits; more of them are only merged.
 _MOST_WAITING = 256
@@ -70,6 +71,9 @@ class IdentifiedSessions:
             if action is Action.CONNECT:
                 self._open(key, record, broker_time)
                 return True
+        elif action is Action.DISCONNECT and self._end(key, session, record, broker_time):
+            return True
+        if session is None:
             session = self._await(key, record, broker_time, offset)
         elif not count(session, record):
             self.counters.add("connections_repeated_total")
@@ -82,7 +86,7 @@ class IdentifiedSessions:
         self._applied += 1
         if action is Action.DISCONNECT:
             self._disconnect(key, session, record)
-        elif action is Action.CONNECT:
+        elif action is Action.CONNECT or (record.opens and action is Action.ACTIVITY):
             self._connect(key, session, record, broker_time)
         elif action is Action.REMOVE:
             session.removed = True
@@ -163,14 +167,57 @@ class IdentifiedSessions:
         session.event_count = len(positions) or 1
         if positions:
             session.positions = {record.source: positions[-1]}
-        fill_rare(session, record)
+        if record.client_name or record.mac or record.category or record.location or record.container_id:
+            identify(session, record)
         if record.user or record.attributes:
             identify(session, record)
         self._sessions[key] = self._changed[key] = session
         self._applied += 1
-        self._began(session)
+        self._opened_total += 1
+        self.opened += 1
+        if self.opened > self.limits.max_open:
+            self._evict()
         if self._boots:
             self._judge_restart(key, session)
+
+    def _end(self, key: bytes, session: Session, record: Connection, broker_time: int) -> bool:
+        """The other common case in one step: an open session ends, by one new record that says nothing else.
+
+        False when it is not that case; nothing has changed then.
+        """
+        time = record.time
+        start = session.started_at
+        if session.end_reason is not EndReason.NONE or start is None or time < start or session.last_activity_at > time:
+            return False
+        positions = record.positions
+        if len(positions) != 1 or record.user or record.attributes or session.flags:
+            return False
+        source = record.source
+        counted = session.positions
+        position = positions[0]
+        if counted.get(source, -1) >= position:
+            return False
+        counted[source] = position
+        session.event_count += 1
+        session.state = State.CLOSED
+        session.end_reason = EndReason.DISCONNECT
+        session.ended_at = session.last_activity_at = time
+        session.duration = (time - start) / SECOND
+        session.duration_quality = DurationQuality.EXACT
+        session.closed_by = record.record_id
+        if record.kind:
+            session.disconnect_kind = record.kind
+        if broker_time > session.modified_at:
+            session.modified_at = broker_time
+        session.version += 1
+        revision = _EXACT_RANK | time
+        session.revision = revision if revision > session.revision else session.revision + 1
+        self._changed[key] = session
+        self._applied += 1
+        self._closed_total += 1
+        self.opened -= 1
+        self._keep(key)
+        return True
 
     def _began(self, session: Session) -> None:
         self.opened += 1
@@ -204,13 +251,16 @@ class IdentifiedSessions:
         return session
 
     def _connect(self, key: bytes, session: Session, record: Connection, broker_time: int) -> None:
+        """An opening, or activity of a format in which any event is one: the earliest that is known began it."""
         ended_at = reported_end(session)
+        is_activity = record.action is Action.ACTIVITY
+        began = record.first_time if is_activity and record.first_time is not None else record.time
         if session.started_at is None:
             was_public = not (self._held.release(key) or session.held)
             session.held = False
             self._waiting.pop(key, None)
             reopen(session)
-            session.started_at = record.time
+            session.started_at = began
             session.opened_by = record.record_id
             session.connect_kind = record.kind
             session.created_at = broker_time
@@ -222,14 +272,14 @@ class IdentifiedSessions:
                 self._close(key, session, EndReason.DISCONNECT, ended_at)
             else:
                 self._judge_restart(key, session)
-        elif record.time < session.started_at:
+        elif began < session.started_at:
             # Two openings under one id: the earliest start stands.
-            session.started_at = record.time
+            session.started_at = began
             session.opened_by = record.record_id
             session.connect_kind = record.kind or session.connect_kind
             if ended_at is not None:
                 close(session, session.end_reason, ended_at)
-        else:
+        elif not is_activity:
             self.counters.add("connections_repeated_total")
         self._sign_of_life(key, session, record)
 
@@ -275,15 +325,7 @@ class IdentifiedSessions:
         if session.end_reason is EndReason.NONE:
             self.opened -= 1
             self._closed_total += 1
-        start = session.started_at
-        if start is not None and ended_at >= start and reason is EndReason.DISCONNECT:
-            session.state = State.CLOSED
-            session.end_reason = reason
-            session.ended_at = ended_at
-            session.duration = (ended_at - start) / SECOND
-            session.duration_quality = DurationQuality.EXACT
-        else:
-            close(session, reason, ended_at)
+        close(session, reason, ended_at)
         self._keep(key)
 
     def _keep(self, key: bytes) -> None:

@@ -179,9 +179,10 @@ class Line:
     def _touch(self, mark: Mark) -> None:
         """Activity and late facts belong to the session that is open then, else to the one that has just ended."""
         assert mark.record is not None
-        session = self.current or self._just_ended(mark.time)
+        opens = mark.record.opens and mark.record.action is Action.ACTIVITY
+        session = None if opens and self._lapse(mark.time) else self.current or self._just_ended(mark.time)
         if session is None:
-            if mark.record.opens:
+            if opens:
                 session = self.current = self._begun(mark)
                 session.connect_kind = ""
                 self.sessions.append(session)
@@ -192,6 +193,18 @@ class Line:
         self._apply(session, mark)
         if session is self.current and mark.record.action is Action.ACTIVITY:
             session.last_activity_at = max(session.last_activity_at, mark.record.last_time or mark.time)
+
+    def _lapse(self, time: int) -> bool:
+        """Whether a silence before ``time`` has ended the open session: what opens sessions then begins another one."""
+        session = self.current
+        if session is None:
+            return False
+        end = self._due_end(session, time - 1, self.boot if self.boot <= time else 0)
+        if end is None:
+            return False
+        close(session, end[1], session.last_activity_at)
+        self.current = None
+        return True
 
     def _is_unanswered(self, mark: Mark) -> bool:
         """Whether a store has still to be asked for the session of this mark; asked for once its grace is over."""

@@ -154,3 +154,18 @@ def test_a_restored_device_pairs_with_its_disconnect() -> None:
 
 def tcp(make, hour: float) -> Connection:  # type: ignore[no-untyped-def]
     return make(at(hour), "", protocol="tcp", server_ip="10.0.0.1", server_port=22)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_where_any_event_opens_a_silence_above_the_limit_begins_another_session(late: bool) -> None:
+    """Whatever is noticed first: event times alone decide."""
+    tcp = {"client_ip": "192.0.2.77", "client_port": 60122, "protocol": "redis", "opens": True}
+    machine = Machine()
+    early = [activity(at(10), "", **tcp), activity(at(10) + 4 * MINUTE, "", **tcp)]
+    later = [activity(at(10) + 10 * MINUTE, "", **tcp)]
+    machine.feed(*(later + early if late else early + later)).reach(at(12))
+    sessions = sorted(machine.sessions, key=lambda one: one.started_at or 0)
+    assert [(one.started_at, one.ended_at, one.event_count, one.end_reason) for one in sessions] == [
+        (at(10), at(10) + 4 * MINUTE, 2, EndReason.IDLE_TIMEOUT),
+        (at(10) + 10 * MINUTE, at(10) + 10 * MINUTE, 1, EndReason.IDLE_TIMEOUT),
+    ]

@@ -1,5 +1,7 @@
 """Rules of session-semantics, one test a row."""
 
+from itertools import permutations
+
 import pytest
 
 from schemas.records import Action, Connection, DurationQuality, EndReason, State
@@ -124,6 +126,18 @@ def test_activity_opens_nothing_unless_its_format_says_so() -> None:
     assert [one.session_id for one in machine.sessions] == ["loud"]
     assert machine.session("loud").started_at == at(10)
     assert machine.machine.oldest_held is None
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_where_any_event_opens_the_earliest_is_the_start_whatever_comes_first(order: tuple[int, ...]) -> None:
+    records = [
+        activity(at(10), opens=True, first_time=at(9.9)),
+        activity(at(10.2), opens=True, first_time=at(10.2)),
+        disconnect(at(10.5)),
+    ]
+    session = Machine().feed(*[records[number] for number in order]).reach(at(11)).session("a")
+    assert (session.started_at, session.ended_at, session.event_count) == (at(9.9), at(10.5), 3)
+    assert (session.end_reason, session.duration_quality) == (EndReason.DISCONNECT, DurationQuality.EXACT)
 
 
 def test_activity_that_came_before_its_connect_counts_once_that_comes() -> None:
