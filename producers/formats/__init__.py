@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from producers.formats.cowrie import decode_cowrie
 from producers.formats.decoded import Decoded, Decoder, Rejection, Source
+from producers.formats.honeytrap import decode_honeytrap
 from producers.formats.position import decode
 from producers.formats.sojourn import decode_connection, decode_event
 from producers.formats.suricata import decode_suricata
@@ -19,6 +20,7 @@ DECODERS: Mapping[str, Decoder] = MappingProxyType(
         "sojourn.event": decode_event,
         "sojourn.connection": decode_connection,
         "cowrie": decode_cowrie,
+        "honeytrap": decode_honeytrap,
         "suricata": decode_suricata,
         "zeek": decode_zeek,
     }

@@ -149,3 +149,14 @@ def fields_or_repaired(value: bytes) -> tuple[Fields | Rejection, bool]:
         if not isinstance(again, Rejection):
             return again, True
     return fields, False
+
+
+def text_of(fields: Fields, name: str) -> str:
+    """A field that is text; "" for anything else."""
+    raw = fields.get(name)
+    if raw is None or not bytes(raw).startswith(b'"'):
+        return ""
+    try:
+        return msgspec.json.decode(raw, type=str)
+    except msgspec.DecodeError:
+        return ""

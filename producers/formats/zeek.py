@@ -209,7 +209,7 @@ def _other(path: str, line: ConnLine, time: int, fields: Fields) -> Decoded:
         event.client_port, event.server_port = line.orig_p, line.resp_p
     if not line.uid:
         # A notice about a host, software seen, statistics: nothing that belongs to one connection.
-        return Decoded(event)
+        return Decoded(event, alone=True)
     connection = Connection(
         action=Action.ACTIVITY,
         opens=True,

@@ -37,6 +37,7 @@ CONNECTION = {
 #: Fields without which there is no record, or which say what the others mean, per format.
 REQUIRED = {
     "cowrie": {"eventid", "sensor", "timestamp", "session"},
+    "honeytrap": {"date", "sensor"},
     "suricata": {"timestamp", "event_type", "message"},
     "zeek": {"ts", "uid", "_path", "conn", "id"},
 }
