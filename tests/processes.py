@@ -96,6 +96,10 @@ class Processes:
         self.started.append(process)
         return process
 
+    def alive(self, command: str | None = None) -> list[Running]:
+        """Those that run now, of one command or all."""
+        return [each for each in self.started if each.running and command in (None, each.command)]
+
     def logs(self) -> str:
         return "\n".join(process.log() for process in self.started)
 

@@ -1,5 +1,7 @@
 """Topics and their epochs on a real broker."""
 
+import uuid
+
 import msgspec
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -60,3 +62,12 @@ async def test_a_topic_that_a_sensor_made_by_being_first_is_made_anew_on_the_emb
     assert applied.recreated == [topics.CONNECTIONS_IN]
     async with Publisher(kafka) as publisher:
         assert await publisher.partitions_of(topics.CONNECTIONS_IN) == kafka.partitions
+
+
+async def test_an_epoch_that_was_withdrawn_is_no_epoch(settings: Settings) -> None:
+    name = f"sensor.native.gone-{uuid.uuid4().hex[:8]}"
+    async with Publisher(settings.kafka) as publisher:
+        await (await publisher.send(topics.EPOCHS, name.encode(), b"e1"))
+        assert (await read_epochs(settings.kafka))[name] == "e1"
+        await (await publisher.send(topics.EPOCHS, name.encode(), None))
+    assert name not in await read_epochs(settings.kafka)
