@@ -16,7 +16,7 @@ from faust.exceptions import ConsumerNotStarted
 from faust.tables import TableManager
 from faust.types import TP
 
-from producers.kafka.consumer import METADATA_AGE_MS
+from producers.kafka.consumer import metadata_age_ms
 from producers.kafka.epochs import epochs_of
 from producers.kafka.publisher import Publisher
 from schemas import topics
@@ -77,7 +77,7 @@ def make_app(settings: Settings, group: str = groups.WORKER) -> Any:
         topic_disable_leader=True,
         topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",
-        consumer_metadata_max_age_ms=METADATA_AGE_MS,
+        consumer_metadata_max_age_ms=metadata_age_ms(kafka),
         broker_session_timeout=kafka.session_timeout,
         broker_heartbeat_interval=kafka.heartbeat_interval,
         broker_commit_interval=kafka.commit_interval,

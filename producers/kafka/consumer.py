@@ -35,13 +35,20 @@ log = structlog.get_logger()
 _EPOCH_CHECK = 1.0
 #: Seconds that a topic may be without epoch: whoever makes a topic anew writes its epoch right afterwards.
 _EPOCH_PATIENCE = 10.0
-#: Milliseconds after which metadata are asked for again. A topic that is deleted leaves the group's assignment at once,
-#: and comes back only when it is seen in the metadata; aiokafka's own five minutes are an outage.
-METADATA_AGE_MS = 5000
 #: Seconds before a hole is read again: the embedded broker stores the missing batch within milliseconds.
 _HOLE_PAUSE = 0.02
 
 Revoked = Callable[[frozenset[TopicPartition]], Awaitable[None]]
+
+
+def metadata_age_ms(kafka: Kafka) -> int:
+    """Milliseconds after which a consumer asks for metadata again.
+
+    A topic that is deleted leaves the group's assignment at once, and comes back only when it is seen in the metadata:
+    aiokafka's own five minutes would be an outage. The embedded broker makes the topics it is asked for; no consumer
+    outlives a topic there, so it is not asked more than that.
+    """
+    return 300_000 if kafka.embedded else 5_000
 
 
 class Assigned(msgspec.Struct, frozen=True):
@@ -150,7 +157,7 @@ class LogConsumer:
             heartbeat_interval_ms=int(kafka.heartbeat_interval * 1000),
             # A rebalance waits for members that still finish a block.
             rebalance_timeout_ms=int(kafka.session_timeout * 1000),
-            metadata_max_age_ms=METADATA_AGE_MS,
+            metadata_max_age_ms=metadata_age_ms(kafka),
             isolation_level=isolation_level(kafka),
         )
 
