@@ -23,6 +23,7 @@ from schemas import topics
 from schemas.metrics import Counters
 from schemas.settings import Settings
 from stream_processors import groups
+from stream_processors.finding import Finder
 from stream_processors.heartbeat import Marks, beat, heartbeat, instance_name, send
 from stream_processors.intake import Intake
 from stream_processors.lanes import Lanes, repeated
@@ -99,6 +100,7 @@ class Worker:
         self._router = Router(self._intake, self._publisher, self._counters)
         self._sessions = Sessions(self._intake, self._publisher, self._counters)
         self._restorer = Restorer(settings, self._intake, self._sessions)
+        self._finder = Finder(settings, self._sessions, self._restorer)
         self._instance = instance_name()
         self._intake.on_gap = self._router.gap
         self._intake.on_rewound = self._rewound
@@ -203,9 +205,11 @@ class Worker:
             self._router.repeat_ticks()
 
     async def _sweep(self) -> None:
+        """What time alone brings: silent sensors, and what a store is to be asked about."""
         for partition in list(self._sessions.owned):
-            if self._is_flowing() and partition in self._sessions.owned:
-                await self._sessions.sweep(partition, self._is_flowing)
+            for work in (self._sessions.sweep, self._finder.look_up):
+                if self._is_flowing() and partition in self._sessions.owned:
+                    await work(partition, self._is_flowing)
 
     async def _every(self, seconds: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:

@@ -246,7 +246,7 @@ class IdentifiedSessions:
             # A closing is published at once, hidden; anything less is read again after a crash.
             session.held = record.action is Action.DISCONNECT
             if not session.held:
-                self._held.hold(key, offset)
+                self._held.hold(key, offset, broker_time)
                 self._wheels.set(session.sensor, key, record.time + self.limits.grace)
         return session
 
@@ -352,8 +352,7 @@ class IdentifiedSessions:
             if session is None:
                 continue
             if session.held or self._held.holds(key):
-                if not self._lookups.ask(key):
-                    self._give_up_waiting(key, session)
+                self.stop_waiting(key)
             elif session.state is State.OPEN:
                 self._expire_open(key, session, watermark)
             elif session.end_reason not in EVIDENCE:
@@ -362,6 +361,12 @@ class IdentifiedSessions:
                 else:
                     # Event time runs ahead of processing in an import: look again a little later.
                     self._wheels.set(sensor, key, watermark + SECOND)
+
+    def stop_waiting(self, key: bytes) -> None:
+        """Grace is over for a session that nothing has opened: ask the store, or give it up."""
+        session = self._sessions.get(key)
+        if session is not None and not self._lookups.ask(key):
+            self._give_up_waiting(key, session)
 
     def _expire_open(self, key: bytes, session: Session, watermark: int) -> None:
         limits = self.limits

@@ -108,7 +108,8 @@ class KeyHistory:
         line = self._paired(self._marks, limits, boot, watermark)
         self.wants_lookup = line.wants_lookup
         # What is published says itself what was read; only a key with nothing published must be read again.
-        self.held = None if line.sessions else min((mark.offset for mark in line.waiting), default=None)
+        waiting = () if line.sessions else line.waiting
+        self.held = min((mark.offset for mark in waiting if not mark.looked_up), default=None)
         changed = []
         for session in line.sessions:
             known = self._published.get(session.session_id)

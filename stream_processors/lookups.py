@@ -23,3 +23,7 @@ class Lookups:
         for key in taken:
             del self._wanted[key]
         return taken
+
+    def give_back(self, keys: list[bytes]) -> None:
+        """Want to know of ``keys`` again: the store did not answer."""
+        self._wanted.update(dict.fromkeys(keys))

@@ -46,19 +46,6 @@ def count(session: Session, record: Connection) -> bool:
     return True
 
 
-def fill_rare(session: Session, record: Connection) -> None:
-    """The part of the identity that most records do not carry."""
-    if record.client_name or record.server_name or record.mac or record.container_id or record.boot_id:
-        session.client_name = record.client_name
-        session.server_name = record.server_name
-        session.mac = record.mac
-        session.container_id = record.container_id
-        session.boot_id = record.boot_id
-    if record.location or record.category:
-        session.location = record.location
-        session.category = record.category
-
-
 def identify(session: Session, record: Connection) -> None:
     """Fill what the session does not know yet about who, where and what; take late facts and the user."""
     for name in _IDENTITY:

@@ -52,6 +52,11 @@ class PairedSessions:
         self.counters.add("connections_applied_total")
         self._pair(key, history, record.time, self._watermarks.of(history.sensor))
 
+    def stop_waiting(self, key: bytes) -> None:
+        """Activity of a key with no session has waited long enough: ask the store, or give it up."""
+        if key in self._histories and not self._lookups.ask(key):
+            self.resolve(key, [])
+
     def resolve(self, key: bytes, found: list[Session]) -> None:
         """Go on from what a store knows of a key with an end that waits for its opening."""
         history = self._histories.get(key)
@@ -90,7 +95,7 @@ class PairedSessions:
             self._lookups.ask(key)
         self._held.release(key)
         if history.held is not None:
-            self._held.hold(key, history.held)
+            self._held.hold(key, history.held, self.now)
         history.settle(watermark, self.now, self.limits)
         if history.is_empty():
             self._wheels.cancel(key)

@@ -119,7 +119,7 @@ class Restorer:
         tails = await self._tails(partitions)
         firsts = await asyncio.gather(*(self._first_time(partition) for partition in sorted(partitions)))
         for partition, first in zip(sorted(partitions), firsts, strict=True):
-            machine = Sessionizer(limits)
+            machine = Sessionizer(limits, lookups=True)
             since = first - _MARGIN
             stored = stored_sessions(settings, limits, partition, since)
             tail = tails.pop(partition)
@@ -127,6 +127,10 @@ class Restorer:
             await asyncio.to_thread(machine.restore, overlaid(stored, tail, since))
             self._sessions.owned[partition] = Owned(machine, generation)
             log.info("state restored", partition=partition, sessions=len(machine), not_stored_yet=unsettled)
+
+    async def tail_of(self, partition: int) -> Tail:
+        """What the sink may not have stored yet of one partition, in the latest version. Raises KafkaError."""
+        return (await self._tails({partition}))[partition]
 
     async def _first_time(self, partition: int) -> int:
         """Broker time (microseconds UTC) of the first record of ``connections`` that will be read, else now."""

@@ -92,16 +92,28 @@ class Sessions:
 
     async def sweep(self, partition: int, wanted: Callable[[], bool]) -> None:
         """Let a machine close what silent sensors left open, and publish it."""
+        await self._change(partition, lambda machine: machine.sweep(time.time_ns() // 1000), wanted)
+
+    async def resolve(self, partition: int, found: dict[bytes, list[Session]], wanted: Callable[[], bool]) -> None:
+        """Tell a machine what the store knows of keys it asked for, and publish what follows."""
+
+        def tell(machine: Sessionizer) -> None:
+            for key, sessions in found.items():
+                machine.resolve(key, sessions)
+
+        await self._change(partition, tell, wanted)
+
+    async def _change(self, partition: int, change: Callable[[Sessionizer], None], wanted: Callable[[], bool]) -> None:
         owned = self.owned[partition]
         floor = owned.machine.oldest_held
-        owned.machine.sweep(time.time_ns() // 1000)
+        change(owned.machine)
         published = Published(session_items(owned.machine.take_changes()))
         self._count(owned.machine)
         if not published.sessions:
             return
         owned.unpublished += 1
         owned.sweep_floor = floor
-        if await repeated(lambda: self._publish(partition, published), wanted, f"sweep of {partition}"):
+        if await repeated(lambda: self._publish(partition, published), wanted, f"sessions of {partition}"):
             owned.unpublished -= 1
         owned.sweep_floor = None
 

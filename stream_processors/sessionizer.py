@@ -82,6 +82,10 @@ class Sessionizer:
         self._clock(now)
         for sensor, watermark in self.watermarks.sweep(now, self.limits.sweep).items():
             self._expire(sensor, watermark)
+        # A sensor that never says anything again has no event time to wait for; its records must not keep the commit
+        # back for ever.
+        for key in self._held.since_before(now - max(self.limits.grace, self.limits.keep)):
+            self._home_of(key).stop_waiting(key)
 
     def take_changes(self) -> list[Session]:
         """The latest version of every session that changed since the last call."""
@@ -109,10 +113,17 @@ class Sessionizer:
 
     def resolve(self, key: bytes, found: list[Session]) -> None:
         """What a store knows of a key: its sessions in their latest versions, none when it knows nothing."""
-        if len(_decode_key(key)) == _PARTS_WITH_ID:
-            self._identified.resolve(key, found[0] if found else None)
-        else:
+        if self._home_of(key) is self._paired:
             self._paired.resolve(key, found)
+        else:
+            self._identified.resolve(key, found[-1] if found else None)
+
+    def give_back(self, keys: list[bytes]) -> None:
+        """Keys of ``take_lookups`` that could not be answered: they are wanted again."""
+        self._lookups.give_back(keys)
+
+    def _home_of(self, key: bytes) -> IdentifiedSessions | PairedSessions:
+        return self._identified if len(_decode_key(key)) == _PARTS_WITH_ID else self._paired
 
     def _complete(self, key: bytes, record: Connection, broker_time: int) -> None:
         """Start and end in one record. Without an id of its own it takes no part in pairing, and gets one."""

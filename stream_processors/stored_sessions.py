@@ -1,9 +1,10 @@
 """Sessions that ClickHouse has and that later records may still change: what a session machine starts from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import clickhouse_connect
 import msgspec
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
@@ -59,6 +60,16 @@ _QUERIES = (
     _query(_DEVICES, "ORDER BY started_at DESC LIMIT 1 BY key", ""),
 )
 
+# The newest first: what a late record can belong to is among the last few sessions of its key.
+_OF_KEYS = f"""{_TIMES} FROM
+(
+    SELECT * FROM {{database:Identifier}}.sessions FINAL
+    WHERE key IN {{keys:Array(String)}} AND NOT held
+    ORDER BY page_time DESC
+    LIMIT 8 BY key
+)
+ORDER BY page_time"""  # noqa: S608 - constants of this module only
+
 _SETTINGS = {
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_validate_utf8": 1,
@@ -78,18 +89,10 @@ def stored_sessions(settings: Settings, limits: Limits, partition: int, since: i
 
     Raises one of UNAVAILABLE; what was given until then is not the whole.
     """
-    store = settings.clickhouse
-    client = clickhouse_connect.get_client(
-        dsn=store.url,
-        username=store.writer,
-        password=store.writer_password,
-        connect_timeout=3,
-        send_receive_timeout=60,
-        autogenerate_session_id=False,
-    )
+    client = _client(settings)
     window = 2 * max(limits.idle.values(), default=0) + limits.grace + limits.keep
     parameters = {
-        "database": store.database,
+        "database": settings.clickhouse.database,
         "partition": partition,
         "partitions": settings.kafka.partitions,
         "since": since,
@@ -103,6 +106,29 @@ def stored_sessions(settings: Settings, limits: Limits, partition: int, since: i
                 yield from map(_decode, _lines(stream))
     finally:
         client.close()
+
+
+def sessions_of_keys(settings: Settings, keys: Sequence[bytes]) -> list[Session]:
+    """The last sessions of some session keys, removed ones too, oldest first. Blocks. Raises one of UNAVAILABLE."""
+    client = _client(settings)
+    parameters = {"database": settings.clickhouse.database, "keys": [key.decode() for key in keys]}
+    try:
+        with client.raw_stream(_OF_KEYS, parameters=parameters, settings=_SETTINGS, fmt="JSONEachRow") as stream:
+            return [_decode(line) for line in _lines(stream)]
+    finally:
+        client.close()
+
+
+def _client(settings: Settings) -> Client:
+    store = settings.clickhouse
+    return clickhouse_connect.get_client(
+        dsn=store.url,
+        username=store.writer,
+        password=store.writer_password,
+        connect_timeout=3,
+        send_receive_timeout=60,
+        autogenerate_session_id=False,
+    )
 
 
 def _lines(stream: object) -> Iterator[bytes]:

@@ -296,3 +296,38 @@ def test_partitions_do_not_matter(splits: int) -> None:
         machines[n % splits].feed(connect(at(n / 10), f"n{n}"), disconnect(at(n / 10) + n * MINUTE, f"n{n}"))
     durations = sorted(one.duration or 0 for machine in machines for one in machine.sessions)
     assert durations == [n * 60.0 for n in range(40)]
+
+
+def test_a_disconnect_long_after_its_session_was_forgotten_finds_it_in_the_store() -> None:
+    machine = Machine(lookups=True).feed(connect(at(10), protocol="tcp"))
+    machine.reach(at(10.2)).reach(at(11), after=5 * MINUTE)
+    assert len(machine.machine) == 0, "the guess was forgotten"
+    machine.feed(disconnect(at(12), protocol="tcp")).reach(at(12.2))
+    session = machine.session("a")
+    assert (session.end_reason, session.duration, session.event_count) == (EndReason.DISCONNECT, 7200.0, 2)
+
+
+def test_what_the_store_does_not_know_either_is_an_orphan() -> None:
+    machine = Machine(lookups=True).feed(disconnect(at(12)))
+    assert machine.reach(at(12.2)).session("a").end_reason is EndReason.ORPHAN
+
+
+def test_a_store_that_is_away_is_asked_again() -> None:
+    machine = Machine(lookups=True).feed(disconnect(at(12)))
+    machine.answers = False
+    machine.reach(at(12.2))
+    keys = machine.machine.take_lookups(10)
+    assert machine.sessions == []
+    assert len(keys) == 1
+    machine.machine.give_back(keys)
+    machine.answers = True
+    assert machine.reach(at(12.3)).session("a").end_reason is EndReason.ORPHAN
+
+
+def test_activity_of_a_sensor_that_never_speaks_again_does_not_keep_the_commit_back() -> None:
+    machine = Machine().feed(activity(at(10)))
+    assert machine.machine.oldest_held == 0
+    machine.sweep(machine.now + 299 * SECOND)
+    assert machine.machine.oldest_held == 0
+    machine.sweep(machine.now + 301 * SECOND)
+    assert machine.machine.oldest_held is None
