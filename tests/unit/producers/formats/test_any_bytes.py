@@ -39,6 +39,7 @@ REQUIRED = {
     "cowrie": {"eventid", "sensor", "timestamp", "session"},
     "honeytrap": {"date", "sensor"},
     "suricata": {"timestamp", "event_type", "message"},
+    "teleport": {"time", "event"},
     "zeek": {"ts", "uid", "_path", "conn", "id"},
 }
 
