@@ -82,7 +82,7 @@ async def test_when_a_window_fails_the_connection_breaks_and_nobody_takes_half_f
         await line.stop()
 
 
-async def test_a_client_that_goes_away_ends_its_query(
+async def test_a_client_that_goes_away_frees_its_place(
     apis: Apis, settings: Settings, store: Store, sensor: str
 ) -> None:
     store.many_events(sensor, 40_000, 100_000)

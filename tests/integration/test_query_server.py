@@ -96,7 +96,7 @@ async def test_one_answer_too_many_is_503_with_retry_after(apis: Apis, settings:
     await api.get("/events?response_per_page=1")
 
 
-async def test_clickhouse_away_is_503_that_names_it_and_it_may_come_back(apis: Apis, settings: Settings) -> None:
+async def test_clickhouse_away_is_503_that_names_it(apis: Apis, settings: Settings) -> None:
     away = msgspec.structs.replace(settings.clickhouse, url=f"http://127.0.0.1:{free_port()}")
     api = await apis.start(msgspec.structs.replace(settings, clickhouse=away))
     for path in ("/events", "/sessions?response_per_page=1"):
