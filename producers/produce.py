@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from aiokafka.errors import KafkaError
 
+from producers.database import event_rows, is_database
 from producers.destination import FORMATS, Destination, destination_of, topics_of
 from producers.files import UnreadableFileError, expand, follow, lines_of, size_of
 from producers.formats import Rejection
@@ -18,6 +19,7 @@ from producers.kafka.publisher import Item, Publisher, partition_of
 from producers.lines import Line
 from producers.produce_report import Report
 from producers.record_ids import RecordIds
+from producers.tables import Table, converted, table_of, zone_of
 from schemas.dead_letters import Reason
 from schemas.settings import Settings
 
@@ -48,7 +50,7 @@ async def produce(
 
     ``rate`` bounds the lines per second, 0 does not. ``stop`` ends it early: what was read is published first. A caller
     that wants to watch passes the ``report``, which is kept current. Nothing is raised for bad lines, bad files or an
-    absent broker: the report has them. Raises ValueError for an unknown format.
+    absent broker: the report has them. Raises ValueError for an unknown format, SettingsError for a setting of it.
     """
     if format_name not in FORMATS:
         raise ValueError(f"unknown format {format_name}; there are {', '.join(FORMATS)}")
@@ -63,7 +65,9 @@ async def produce(
         pace = _Pace(rate, stop)
         ids: dict[str, RecordIds] = {}
         report.following = follow_files
-        lines = _followed(files, settings, stop, report) if follow_files else _read(files, settings, stop, report)
+        begin = table_of(format_name, settings) or _Plain
+        read = _followed if follow_files else _read
+        lines = read(files, settings, begin, stop, report)
         async for path, some in lines:
             if some[0].number == 1:
                 # A file begins: another one, or the successor of one that was rotated.
@@ -82,6 +86,14 @@ async def produce(
         report.stopped = stop.is_set()
         report.seconds = time.monotonic() - report.started
     return report
+
+
+class _Plain:
+    """A file whose lines speak for themselves."""
+
+    def convert(self, text: str) -> bytes | None:
+        """The line as it stands."""
+        return text.encode()
 
 
 class _Pace:
@@ -111,14 +123,20 @@ class _Pace:
 
 
 async def _read(
-    files: list[str], settings: Settings, stop: asyncio.Event, report: Report
+    files: list[str], settings: Settings, begin: Callable[[], Table], stop: asyncio.Event, report: Report
 ) -> AsyncIterator[tuple[str, list[Line]]]:
     """All files, one after the other."""
     for path in files:
+        table = begin()
         try:
+            if report.format == "netalertx" and is_database(path):
+                async for lines in event_rows(path, zone_of(settings), stop):
+                    yield path, lines
+                report.bytes_read += size_of(path) or 0
+                continue
             async for lines in lines_of(path, settings.kafka.max_message_bytes, stop, _counting(report)):
                 if lines:
-                    yield path, lines
+                    yield path, converted(lines, table)
         except UnreadableFileError as error:
             report.unreadable[path] = str(error)
         if stop.is_set():
@@ -126,16 +144,21 @@ async def _read(
 
 
 async def _followed(
-    files: list[str], settings: Settings, stop: asyncio.Event, report: Report
+    files: list[str], settings: Settings, begin: Callable[[], Table], stop: asyncio.Event, report: Report
 ) -> AsyncIterator[tuple[str, list[Line]]]:
     """All files at once, until ``stop``; what a file could not give stands in the report."""
     waiting: asyncio.Queue[tuple[str, list[Line]] | None] = asyncio.Queue(_WAITING)
 
     async def read(path: str) -> None:
+        table = begin()
         try:
+            if report.format == "netalertx" and is_database(path):
+                raise UnreadableFileError("a database cannot be followed")
             async for lines in follow(path, settings.kafka.max_message_bytes, stop, _counting(report)):
+                if lines and lines[0].number == 1:
+                    table = begin()
                 if lines:
-                    await waiting.put((path, lines))
+                    await waiting.put((path, converted(lines, table)))
         except UnreadableFileError as error:
             report.unreadable[path] = str(error)
 

@@ -114,6 +114,12 @@ class Http(msgspec.Struct, frozen=True, kw_only=True):
     )
 
 
+class Formats(msgspec.Struct, frozen=True, kw_only=True):
+    netalertx_timezone: Annotated[
+        str, Meta(min_length=1, description="Zone of the times in NetAlertX's tables, as produce reads them")
+    ] = "UTC"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings, by section. ``load`` makes one."""
 
@@ -127,6 +133,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker: Worker = Worker()
     sink: Sink = Sink()
     http: Http = Http()
+    formats: Formats = Formats()
 
 
 class Setting(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from producers.formats.cowrie import decode_cowrie
 from producers.formats.decoded import Decoded, Decoder, Rejection, Source
 from producers.formats.honeytrap import decode_honeytrap
+from producers.formats.netalertx import decode_netalertx
 from producers.formats.position import decode
 from producers.formats.sojourn import decode_connection, decode_event
 from producers.formats.suricata import decode_suricata
@@ -22,6 +23,7 @@ DECODERS: Mapping[str, Decoder] = MappingProxyType(
         "sojourn.connection": decode_connection,
         "cowrie": decode_cowrie,
         "honeytrap": decode_honeytrap,
+        "netalertx": decode_netalertx,
         "suricata": decode_suricata,
         "teleport": decode_teleport,
         "zeek": decode_zeek,

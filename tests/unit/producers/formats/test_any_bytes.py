@@ -38,6 +38,7 @@ CONNECTION = {
 REQUIRED = {
     "cowrie": {"eventid", "sensor", "timestamp", "session"},
     "honeytrap": {"date", "sensor"},
+    "netalertx": {"eve_MAC", "eve_DateTime", "eve_EventType", "time", "mac"},
     "suricata": {"timestamp", "event_type", "message"},
     "teleport": {"time", "event"},
     "zeek": {"ts", "uid", "_path", "conn", "id"},
