@@ -118,6 +118,9 @@ class Connection(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     category: str = ""
     container_id: str = ""
     boot_id: Annotated[str, Meta(description="sensor_start: id of the sensor's new life")] = ""
+    process: Annotated[
+        str, Meta(description="What a sensor without ids tells its connections apart by (boot id and pid); used again")
+    ] = ""
     opens: Annotated[bool, Meta(description="activity: any event of this format opens a session")] = False
     first_time: Annotated[int | None, Meta(description="activity: earliest event counted")] = None
     last_time: Annotated[int | None, Meta(description="activity: latest event counted")] = None
@@ -211,13 +214,16 @@ def normal_mac(mac: str) -> str:
 def session_key(record: Connection | Event) -> bytes:
     """The session key as JSON text: what ``connections`` is partitioned by (session-semantics: session key).
 
-    ``[sensor, session_id]`` when there is an id, ``[mac]`` for devices, else ``[sensor, protocol, client, server]``.
+    ``[sensor, session_id]`` when there is an id, ``[mac]`` for devices, ``[sensor, protocol, process]`` where the
+    sensor's processes tell its connections apart, else ``[sensor, protocol, client, server]``.
     Empty when the record names no connection at all.
     """
     if record.session_id:
         return _encode_key((record.sensor, record.session_id))
     if record.mac:
         return _encode_key((normal_mac(record.mac),))
+    if isinstance(record, Connection) and record.process:
+        return _encode_key((record.sensor, record.protocol, record.process))
     if record.client_ip:
         return _encode_key(
             (

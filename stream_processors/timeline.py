@@ -90,6 +90,12 @@ class Line:
                     self._orphan(closers.pop(0))
             for mark in openers:
                 self._open(mark)
+            if closers and self.current is None and not self.device:
+                # Where any event opens, one at the time of the closing came before it.
+                first = next((mark for mark in others if _may_open(mark)), None)
+                if first is not None:
+                    others.remove(first)
+                    self._touch(first)
             for mark in closers:
                 if self.current is not None:
                     # Connect and disconnect of a connection at one time: a session of no length.
@@ -179,7 +185,7 @@ class Line:
     def _touch(self, mark: Mark) -> None:
         """Activity and late facts belong to the session that is open then, else to the one that has just ended."""
         assert mark.record is not None
-        opens = mark.record.opens and mark.record.action is Action.ACTIVITY
+        opens = _may_open(mark)
         session = None if opens and self._lapse(mark.time) else self.current or self._just_ended(mark.time)
         if session is None:
             if opens:
@@ -236,3 +242,8 @@ class Line:
     def _due_end(self, session: Session, reached: int, boot: int) -> tuple[int, EndReason] | None:
         longest = 0 if self.device else self.limits.max_duration
         return due_end(session, self.idle_of(session), longest, boot, reached)
+
+
+def _may_open(mark: Mark) -> bool:
+    """Activity of a format in which any event opens a session."""
+    return mark.record is not None and mark.record.opens and mark.record.action is Action.ACTIVITY

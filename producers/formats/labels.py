@@ -39,6 +39,7 @@ _ONLY_CONNECTION = (
     "user_id",
     "server_user",
     "boot_id",
+    "process",
     "disconnect_kind",
     "attributes",
 )

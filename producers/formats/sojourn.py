@@ -174,7 +174,8 @@ def _settled_event(event: Event, unknown: Fields) -> list[Decoded]:
 def _settled_connection(connection: Connection, unknown: Fields) -> list[Decoded] | Rejection:
     connection.protocol = connection.protocol.lower()
     action = connection.action
-    if action is not Action.SENSOR_START and not (connection.session_id or connection.mac or connection.client_ip):
+    named = connection.session_id or connection.mac or connection.process or connection.client_ip
+    if action is not Action.SENSOR_START and not named:
         return Rejection(Reason.MISSING_FIELD, "session_id", "session_id, mac or client_ip: which connection it is")
     if action is Action.COMPLETE:
         if connection.started is None:

@@ -169,3 +169,21 @@ def test_where_any_event_opens_a_silence_above_the_limit_begins_another_session(
         (at(10), at(10) + 4 * MINUTE, 2, EndReason.IDLE_TIMEOUT),
         (at(10) + 10 * MINUTE, at(10) + 10 * MINUTE, 1, EndReason.IDLE_TIMEOUT),
     ]
+
+
+def test_where_any_event_opens_a_closing_of_the_same_second_ends_what_it_opened() -> None:
+    known = {"process": "boot/4711", "client_ip": ""}
+    machine = Machine().feed(activity(at(10), "", opens=True, **known), disconnect(at(10), "", **known))
+    [session] = machine.reach(at(12)).sessions
+    assert (session.started_at, session.ended_at, session.event_count) == (at(10), at(10), 2)
+    assert session.end_reason is EndReason.DISCONNECT
+
+
+def test_a_process_number_that_is_used_again_names_another_session() -> None:
+    known = {"process": "boot/4711", "client_ip": ""}
+    machine = Machine()
+    for hour in (10, 12):
+        machine.feed(activity(at(hour), "", opens=True, **known), disconnect(at(hour + 0.5), "", **known))
+    sessions = machine.reach(at(20)).sessions
+    assert [(one.started_at, one.ended_at) for one in sessions] == [(at(10), at(10.5)), (at(12), at(12.5))]
+    assert len({one.session_id for one in sessions}) == 2
