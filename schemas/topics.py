@@ -16,7 +16,7 @@ EPOCHS = "sojourn.epochs"
 HEALTH = "sojourn.health"
 
 #: Formats with a topic of their own; ``producers.formats`` has a decoder for each.
-NATIVE_FORMATS = ("cowrie", "honeytrap", "netalertx", "suricata", "teleport", "zeek")
+NATIVE_FORMATS = ("cowrie", "honeytrap", "netalertx", "sshd", "suricata", "teleport", "zeek")
 
 
 class Keyed(StrEnum):

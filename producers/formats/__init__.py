@@ -12,6 +12,7 @@ from producers.formats.honeytrap import decode_honeytrap
 from producers.formats.netalertx import decode_netalertx
 from producers.formats.position import decode
 from producers.formats.sojourn import decode_connection, decode_event
+from producers.formats.sshd import decode_sshd
 from producers.formats.suricata import decode_suricata
 from producers.formats.teleport import decode_teleport
 from producers.formats.zeek import decode_zeek
@@ -24,6 +25,7 @@ DECODERS: Mapping[str, Decoder] = MappingProxyType(
         "cowrie": decode_cowrie,
         "honeytrap": decode_honeytrap,
         "netalertx": decode_netalertx,
+        "sshd": decode_sshd,
         "suricata": decode_suricata,
         "teleport": decode_teleport,
         "zeek": decode_zeek,

@@ -3,6 +3,7 @@
 import msgspec
 
 from producers.formats.decoded import Decoded, Decoder, Rejection, Source
+from producers.formats.years import YEAR_GUESSED, settle_year
 from schemas.dead_letters import Reason
 from schemas.kinds import CODES
 from schemas.records import INDEX_BITS, Connection, Event
@@ -40,6 +41,8 @@ def decode(
             event.record_id = f"{record_id}/{index}"
         elif not event.record_id:
             event.record_id = f"{source.text}/{offset}/{index}"
+        if event.flags and YEAR_GUESSED in event.flags:
+            settle_year(record, broker_time)
         connection = record.connection
         if connection is not None:
             connection.record_id = event.record_id

@@ -39,6 +39,7 @@ REQUIRED = {
     "cowrie": {"eventid", "sensor", "timestamp", "session"},
     "honeytrap": {"date", "sensor"},
     "netalertx": {"eve_MAC", "eve_DateTime", "eve_EventType", "time", "mac"},
+    "sshd": {"__REALTIME_TIMESTAMP", "_HOSTNAME"},
     "suricata": {"timestamp", "event_type", "message"},
     "teleport": {"time", "event"},
     "zeek": {"ts", "uid", "_path", "conn", "id"},
