@@ -174,6 +174,7 @@ async def until_shared(settings: Settings, processes: Processes, members: int) -
     seen: list[tuple[str, int, int]] = []
 
     async def shared() -> bool:
+        assert len(processes.alive("process")) == members, f"a worker has ended\n{processes.logs()}"
         owners = [beat for beat in await beats(settings, "worker") if any(is_of(beat, pid) for pid in alive)]
         seen[:] = [(beat.instance, beat.generation, len(beat.partitions)) for beat in owners]
         return (
