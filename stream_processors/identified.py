@@ -6,6 +6,9 @@ sessions?" and "How long closed keys are kept".
 
 from collections import deque
 from heapq import nsmallest
+from itertools import islice
+
+import msgspec
 
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, DurationQuality, EndReason, Session, State
@@ -21,6 +24,11 @@ from stream_processors.timers import Wheels
 _OPEN_RANK = 1 << 56
 _EXACT_RANK = 4 << 56
 _NEVER = 1 << 62
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Session).decode
+
+#: Key and value of a message of ``sessions``, without headers.
+Version = tuple[bytes, bytes, tuple[()]]
 #: Records kept of one session that waits; more of them are only merged.
 _MOST_WAITING = 256
 
@@ -47,14 +55,19 @@ class IdentifiedSessions:
         self._interim: dict[bytes, int] = {}
         #: Processing time of a guessed close.
         self._guessed_at: dict[bytes, int] = {}
-        #: Closed sessions that wait for late records, oldest first.
+        #: Guessed closings and orphans that wait for late records, oldest first.
         self._kept: deque[bytes] = deque()
+        #: What ended by evidence, as the bytes of its last version, oldest first.
+        self._closed: dict[bytes, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     def restore(self, key: bytes, session: Session) -> None:
         """Take back a session from a store."""
+        if session.end_reason in EVIDENCE:
+            self._closed[key] = _encode(session)
+            return
         self._sessions[key] = session
         if session.state is State.OPEN:
             self.opened += 1
@@ -65,7 +78,7 @@ class IdentifiedSessions:
 
     def apply(self, key: bytes, record: Connection, broker_time: int, offset: int) -> bool:
         """Merge one record; false when it had been applied before."""
-        session = self._sessions.get(key)
+        session = self._sessions.get(key) or self._known(key)
         action = record.action
         if session is None:
             if action is Action.CONNECT:
@@ -115,6 +128,7 @@ class IdentifiedSessions:
         self._held.release(key)
         self._wheels.cancel(key)
         self._changed.pop(key, None)
+        del self._sessions[key]
         self.restore(key, found)
         self._guessed_at[key] = self.now
         for record, broker_time, offset in waiting:
@@ -132,19 +146,40 @@ class IdentifiedSessions:
             session.end_reason = EndReason.COMPLETE
             session.revision = next_revision(session, ended_at, 0)
 
-    def take_changes(self) -> list[Session]:
-        """Latest version of every session that changed; sets the timers of those that stay open."""
-        changes = list(self._changed.values())
+    def take_versions(self) -> list[Version]:
+        """Latest version of every session that changed; sets the timers of those that may still end by themselves.
+
+        What ended by evidence leaves memory as an object and stays as the bytes of its version: thousands of objects
+        that die in another order than they were made cost more than all the rest.
+        """
+        versions: list[Version] = []
+        closed = self._closed
+        sessions = self._sessions
         for key, session in self._changed.items():
-            # Timers only for what outlives its batch: most short sessions never need one.
-            if session.end_reason not in EVIDENCE:
+            value = _encode(session)
+            versions.append((key, value, ()))
+            if session.end_reason in EVIDENCE:
+                closed[key] = value
+                del sessions[key]
+                self._forget_timers(key)
+            else:
+                # Timers only for what outlives its batch: most short sessions never need one.
                 self._schedule(key, session)
         self._changed.clear()
+        for key in list(islice(closed, max(0, len(closed) - self.limits.max_kept))):
+            del closed[key]
         self.counters.add("connections_applied_total", self._applied)
         self.counters.add("sessions_opened_total", self._opened_total)
         self.counters.add("sessions_closed_total", self._closed_total)
         self._applied = self._opened_total = self._closed_total = 0
-        return changes
+        return versions
+
+    def _known(self, key: bytes) -> Session | None:
+        """The session of a key: in memory, or among those that ended a moment ago."""
+        session = self._sessions.get(key)
+        if session is None and key in self._closed:
+            session = self._sessions[key] = _decode(self._closed.pop(key))
+        return session
 
     def _open(self, key: bytes, record: Connection, broker_time: int) -> None:
         """The common case, in one step: nothing known of this session, and it begins."""
@@ -216,7 +251,6 @@ class IdentifiedSessions:
         self._applied += 1
         self._closed_total += 1
         self.opened -= 1
-        self._keep(key)
         return True
 
     def _began(self, session: Session) -> None:
@@ -326,7 +360,8 @@ class IdentifiedSessions:
             self.opened -= 1
             self._closed_total += 1
         close(session, reason, ended_at)
-        self._keep(key)
+        if reason not in EVIDENCE:
+            self._keep(key)
 
     def _keep(self, key: bytes) -> None:
         """Remember a closed session for late records, and forget the oldest beyond the limit."""
@@ -339,11 +374,14 @@ class IdentifiedSessions:
                 self._forget(oldest)
 
     def _forget(self, key: bytes) -> None:
+        self._forget_timers(key)
+        self._changed.pop(key, None)
+        del self._sessions[key]
+
+    def _forget_timers(self, key: bytes) -> None:
         self._wheels.cancel(key)
         self._interim.pop(key, None)
         self._guessed_at.pop(key, None)
-        self._changed.pop(key, None)
-        del self._sessions[key]
 
     def expire(self, sensor: str, watermark: int) -> None:
         """Do what is due for the sessions of ``sensor`` at ``watermark`` (microseconds UTC)."""

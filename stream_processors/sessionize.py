@@ -6,7 +6,7 @@ never past the oldest record the machine still holds: after a crash that record 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
@@ -23,6 +23,9 @@ from stream_processors.route import send_letters
 from stream_processors.sessionizer import Sessionizer
 
 _decode_connection = msgspec.json.Decoder(Connection).decode
+#: Records applied before their versions are encoded: what was just made is still in the processor's cache then.
+_SLICE = 250
+
 _decode_tick = msgspec.json.Decoder(Tick).decode
 _encoder = msgspec.json.Encoder()
 
@@ -56,12 +59,6 @@ class Published(msgspec.Struct):
     letters: list[DeadLetter] = []
 
 
-def session_items(sessions: Iterable[Session]) -> list[Item]:
-    """Messages of ``sessions``: key ``[sensor, session_id]`` as JSON."""
-    encode = _encoder.encode
-    return [(encode((session.sensor, session.session_id)), encode(session), ()) for session in sessions]
-
-
 class Sessions:
     """Applies batches to the machines of this worker and publishes what changed."""
 
@@ -77,8 +74,9 @@ class Sessions:
         owned = self.owned[batch.tp.partition]
         published = Published()
         owned.unpublished += 1
-        self._apply(owned.machine, batch, published.letters)
-        published.sessions = session_items(owned.machine.take_changes())
+        for begin in range(0, len(batch.records), _SLICE):
+            self._apply(owned.machine, batch.tp, batch.records[begin : begin + _SLICE], published.letters)
+            published.sessions += owned.machine.take_versions()
         self._count(owned.machine)
         return published
 
@@ -107,7 +105,7 @@ class Sessions:
         owned = self.owned[partition]
         floor = owned.machine.oldest_held
         change(owned.machine)
-        published = Published(session_items(owned.machine.take_changes()))
+        published = Published(list(owned.machine.take_versions()))
         self._count(owned.machine)
         if not published.sessions:
             return
@@ -135,12 +133,12 @@ class Sessions:
             if owned.position is not None
         }
 
-    def _apply(self, machine: Sessionizer, batch: RecordBatch, letters: list[DeadLetter]) -> None:
+    def _apply(self, machine: Sessionizer, tp: TP, records: Sequence[Message], letters: list[DeadLetter]) -> None:
         apply = machine.apply
-        for message in batch.records:
+        for message in records:
             key, value = message.key, message.value
             if value is None:
-                letters.append(self._letter(batch.tp, message, Reason.NOT_AN_OBJECT, "the message has no value"))
+                letters.append(self._letter(tp, message, Reason.NOT_AN_OBJECT, "the message has no value"))
                 continue
             broker_time = message.timestamp * 1000
             try:
@@ -149,9 +147,9 @@ class Sessions:
                     continue
                 record = _decode_connection(value)
             except msgspec.ValidationError as error:
-                letters.append(self._letter(batch.tp, message, Reason.WRONG_TYPE, str(error)))
+                letters.append(self._letter(tp, message, Reason.WRONG_TYPE, str(error)))
             except msgspec.DecodeError as error:
-                letters.append(self._letter(batch.tp, message, Reason.NOT_JSON, str(error)))
+                letters.append(self._letter(tp, message, Reason.NOT_JSON, str(error)))
             else:
                 apply(key, record, broker_time, message.offset)
 

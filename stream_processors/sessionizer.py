@@ -11,7 +11,7 @@ import msgspec
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, Session, Tick
 from stream_processors.held import HeldOffsets
-from stream_processors.identified import IdentifiedSessions
+from stream_processors.identified import IdentifiedSessions, Version
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
 from stream_processors.pairing import PairedSessions
@@ -19,7 +19,8 @@ from stream_processors.timeline import opened_id
 from stream_processors.watermarks import SensorWatermarks
 
 _decode_key = msgspec.json.Decoder(list[str]).decode
-_encode_key = msgspec.json.Encoder().encode
+_encode_key = _encode_session = msgspec.json.Encoder().encode
+_decode_session = msgspec.json.Decoder(Session).decode
 
 #: A session key of this many parts names (sensor, session id); other lengths are keys without an id.
 _PARTS_WITH_ID = 2
@@ -28,8 +29,7 @@ _PARTS_WITH_ID = 2
 class Sessionizer:
     """State of one partition of ``connections``.
 
-    Feed it with ``apply`` and ``tick`` in the order of the partition, then publish ``take_changes``. Sessions taken are
-    the machine's own objects: encode them before the next call.
+    Feed it with ``apply`` and ``tick`` in the order of the partition, then publish ``take_versions``.
     """
 
     def __init__(self, limits: Limits, lookups: bool = False) -> None:
@@ -87,12 +87,18 @@ class Sessionizer:
         for key in self._held.since_before(now - max(self.limits.grace, self.limits.keep)):
             self._home_of(key).stop_waiting(key)
 
+    def take_versions(self) -> list[Version]:
+        """The latest version of every session that changed since the last call, as messages of ``sessions``."""
+        versions = self._identified.take_versions()
+        for session in self._paired.take_changes():
+            versions.append((_encode_key((session.sensor, session.session_id)), _encode_session(session), ()))
+        if versions:
+            self.counters.add("sessions_published_total", len(versions))
+        return versions
+
     def take_changes(self) -> list[Session]:
-        """The latest version of every session that changed since the last call."""
-        changes = self._identified.take_changes() + self._paired.take_changes()
-        if changes:
-            self.counters.add("sessions_published_total", len(changes))
-        return changes
+        """The same as sessions, for those who do not publish them."""
+        return [_decode_session(value) for _, value, _ in self.take_versions()]
 
     def restore(self, sessions: Iterable[Session]) -> None:
         """Take back sessions from a store: the open ones, and closed ones that late records may still change."""
