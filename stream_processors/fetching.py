@@ -66,6 +66,10 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             return False
         return True
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust looks here for streams that stand still; ours say so in the heartbeat. Its look ends the worker when a
+        partition has no position for the moment, as all have that are being placed at their beginning."""
+
     def marks(self) -> dict[TP, tuple[int | None, int | None]]:
         """Per assigned partition: fetch position and the high-water mark of the last fetch, None before one."""
         subscription = self._ensure_consumer()._subscription.subscription
