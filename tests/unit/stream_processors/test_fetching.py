@@ -20,3 +20,4 @@ async def test_a_partition_that_is_being_placed_at_its_beginning_ends_no_worker(
     app = SimpleNamespace(monitor=object(), topics=SimpleNamespace(acks_enabled_for=lambda topic: True))
     thread.consumer = SimpleNamespace(app=app)
     thread.verify_event_path(time.monotonic(), TP(*place))
+    await consumer.stop()
