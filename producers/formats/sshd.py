@@ -128,9 +128,8 @@ def _syslog(text: str) -> Line | Rejection:
         except (ValueError, OverflowError):
             return Rejection(Reason.BAD_TIME, "time", "RFC 3339 text")
         pid = found["pid"] or ""
-        return Line(
-            time, found["host"], found["program"], pid if pid.isascii() and pid.isdigit() else "", found["message"]
-        )
+        pid = pid if pid.isascii() and pid.isdigit() else ""
+        return Line(time, found["host"], found["program"], pid, (found["message"] or "").removeprefix("\ufeff"))
     found = _OLD.fullmatch(text)
     if found is None:
         return Rejection(Reason.NOT_JSON, expected=_EXPECTED)

@@ -137,6 +137,11 @@ def test_other_programs_are_events() -> None:
     assert (record.event.kind, record.event.category, record.alone) == ("other", "CRON", True)
 
 
+def test_a_line_without_a_message_is_an_event() -> None:
+    record = decoded("<38>1 2026-11-22T10:00:00Z gate sshd 1234 - -")
+    assert (record.event.data, record.event.kind, record.alone) == ("", "other", True)
+
+
 def sessions_of(lines: list[str]) -> list[Session]:
     machine = Sessionizer(limits_of(Sessions()))
     for offset, line in enumerate(lines):
