@@ -14,13 +14,13 @@ import msgspec
 from producers.formats.decoded import Decoded, Rejection
 from producers.formats.json_object import Fields, not_utf8
 from producers.formats.lines import LineReader, Read, fields_or_repaired
-from producers.formats.moments import micros_of
 from producers.formats.suricata_line import (
     ENDPOINTS,
     PLACED,
     EveLine,
     FlowLine,
     FlowPart,
+    micros_of_text,
     session_id,
     set_all_aside,
     set_aside,
@@ -72,8 +72,8 @@ def decode_suricata(value: bytes) -> list[Decoded] | Rejection:
     except (msgspec.DecodeError, RecursionError):
         return _decode_unusual(value)
     flow = _flow_of(line.flow)
-    start, end = flow.start, flow.end
-    if line.event_type != FLOW or not line.flow_id or not isinstance(start, int) or not isinstance(end, int):
+    start, end = micros_of_text(flow.start), micros_of_text(flow.end)
+    if line.event_type != FLOW or not line.flow_id or start is None or end is None:
         return _decode_unusual(value)
     decoded = _flow(line, flow, start, end)
     set_aside(line)
@@ -92,8 +92,9 @@ def _decode_unusual(value: bytes) -> list[Decoded] | Rejection:
 def _records(read: Read[EveLine], beside: Fields) -> list[Decoded]:
     line = read.line
     flow = _flow_of(line.flow)
-    if line.event_type == FLOW and line.flow_id and isinstance(flow.start, int) and isinstance(flow.end, int):
-        decoded = _flow(line, flow, flow.start, flow.end)
+    start, end = micros_of_text(flow.start), micros_of_text(flow.end)
+    if line.event_type == FLOW and line.flow_id and start is not None and end is not None:
+        decoded = _flow(line, flow, start, end)
         _lines.finish(decoded.event, read, _LOGGED, beside)
         return [decoded]
     return _other(read, flow, beside)
@@ -122,14 +123,9 @@ def _flow_of(raw: msgspec.Raw | msgspec.UnsetType) -> FlowPart:
     if raw is msgspec.UNSET:
         return _NO_FLOW
     try:
-        flow = _flow_part(raw)
-        if flow.start is not None:
-            flow.start = micros_of(flow.start)
-        if flow.end is not None:
-            flow.end = micros_of(flow.end)
-    except (ValueError, RecursionError):
+        return _flow_part(raw)
+    except (msgspec.DecodeError, RecursionError):
         return _NO_FLOW
-    return flow
 
 
 def _flow(line: FlowLine, flow: FlowPart, start: int, end: int) -> Decoded:
@@ -199,8 +195,8 @@ def _other(read: Read[EveLine], flow: FlowPart, beside: Fields) -> list[Decoded]
         keep, knows_client = ENDPOINTS, True
     elif line.direction == "to_server":
         knows_client = True
-    start = flow.start
-    if not line.flow_id or not isinstance(start, int):
+    start = micros_of_text(flow.start)
+    if not line.flow_id or start is None:
         # Which of the flows that had this flow_id it belongs to, nobody can tell.
         _lines.finish(event, read, keep, beside)
         return [Decoded(event, alone=True)]
