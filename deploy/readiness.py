@@ -10,6 +10,7 @@ from deploy.addresses import Address
 class Check(msgspec.Struct, frozen=True):
     ok: bool
     message: str = ""
+    lag: int | None = None
 
 
 class Readiness(msgspec.Struct, frozen=True):
@@ -17,6 +18,11 @@ class Readiness(msgspec.Struct, frozen=True):
 
     ready: bool = False
     checks: dict[str, Check] = {}
+
+    @property
+    def caught_up(self) -> bool:
+        """Worker and sink had read everything there was when they spoke last."""
+        return all(name in self.checks and self.checks[name].lag == 0 for name in ("worker", "sink"))
 
     def missing(self) -> str:
         """What is not ready, in words."""

@@ -20,9 +20,14 @@ from deploy.readiness import Readiness, ask_readiness
 from deploy.report import Report
 from deploy.servers import Gates, keep_clickhouse, keep_kafka
 
-#: Seconds for the drain of each, in this order; with the servers' it stays under the 15 s that are promised.
+#: Seconds for all of the drain, under the 15 that are promised, and for each at most, in this order.
+_ALL_DRAIN_SECONDS = 14.0
 _DRAIN_SECONDS = {"api": 2.0, "worker": 5.0, "sink": 4.0}
 _SERVERS_SECONDS = 3.5
+#: Seconds to wait until worker and sink have read what an embedded broker would forget.
+_CATCH_UP_SECONDS = 5.0
+#: Worker and sink speak once a second: two answers so far apart are of two heartbeats.
+_HEARTBEATS_APART = 1.2
 #: Worker and sink whose broker is gone can still store what they hold.
 _DISMISS_SECONDS = 5.0
 
@@ -148,13 +153,19 @@ class Supervisor:
     async def _drain(self, silent: bool) -> bool:
         """api, worker, sink, then the servers. True when each ended by itself."""
 
+        deadline = time.monotonic() + _ALL_DRAIN_SECONDS
+
         async def drained(child: Child, seconds: float) -> bool:
+            # What comes later keeps a second of its own.
+            seconds = min(seconds, max(1.0, deadline - time.monotonic() - 1.0))
             in_time = await end(child, seconds, self._at_once)
             if not silent:
                 self._report.component(child.name, "stopped", "" if in_time else "killed: it did not end in time")
             return in_time
 
         clean = True
+        if not silent and self._plan.settings.kafka.embedded:
+            await self._catch_up()
         for child in self._plan.pipeline:
             if child.running:
                 clean &= await drained(child, _DRAIN_SECONDS[child.name])
@@ -162,6 +173,24 @@ class Supervisor:
         # Everything acknowledged is stored by now, so a kill of these loses nothing.
         await asyncio.gather(*(drained(child, _SERVERS_SECONDS) for child in servers))
         return clean
+
+    async def _catch_up(self) -> None:
+        """The embedded broker forgets its log when it ends: what it acknowledged is read first, if time allows."""
+        deadline = time.monotonic() + _CATCH_UP_SECONDS
+        since: float | None = None
+        while self._plan.api.running and time.monotonic() < deadline and not self._at_once.is_set():
+            now = await asyncio.to_thread(ask_readiness, self._plan.http, 1.0)
+            if not now.checks:
+                return
+            if not now.caught_up:
+                since = None
+            elif since is None:
+                since = time.monotonic()
+            elif time.monotonic() - since >= _HEARTBEATS_APART:
+                return
+            await asyncio.sleep(0.1)
+        if since is None:
+            self._report.say("stopping: records that were not stored yet are lost with the embedded broker")
 
 
 def _raise_cause(serving: "asyncio.Task[None]") -> None:

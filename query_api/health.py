@@ -15,9 +15,12 @@ FRESH = 5 * SECOND
 COMPONENTS = ("worker", "sink")
 
 
-class Check(msgspec.Struct, frozen=True):
+class Check(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``lag``: records known to the broker and not yet read; None where that is no question."""
+
     ok: bool
     message: str
+    lag: int | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -89,9 +92,11 @@ def _component(name: str, seen: list[_Seen], now: int) -> Check:
     if stuck:
         since = (now - min(one.moved for one in stuck)) / SECOND
         words = f"the {name} has not moved for {since:.0f} s and is {_lag(stuck)} records behind"
-        return Check(False, words + (f": {stuck[0].heartbeat.message}" if stuck[0].heartbeat.message else ""))
+        words += f": {stuck[0].heartbeat.message}" if stuck[0].heartbeat.message else ""
+        return Check(False, words, _lag(working))
     behind = _lag(working)
-    return Check(True, f"the {name} is working, {behind} records behind" if behind else f"the {name} is up to date")
+    words = f"the {name} is working, {behind} records behind" if behind else f"the {name} is up to date"
+    return Check(True, words, behind)
 
 
 def _lag(seen: Iterable[_Seen]) -> int:

@@ -37,7 +37,8 @@ def demo(request: pytest.FixtureRequest) -> Iterator[Up]:
     """``sojourn up --demo`` as a newcomer starts it, after the recording has become sessions."""
     if request.config.getoption("--stack") != "embedded":
         pytest.skip("sojourn up starts embedded servers; another --stack was asked for")
-    with Up(Ports(), "--ephemeral", "--demo") as up:
+    ports = Ports()
+    with Up(ports, *ports.options(), "--ephemeral", "--demo") as up:
         up.wait_ready()
         up.wait_line("It keeps running")
         yield up

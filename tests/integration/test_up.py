@@ -1,5 +1,6 @@
 """``sojourn up`` as a person or a service manager uses it."""
 
+import asyncio
 import base64
 import json
 import os
@@ -17,8 +18,10 @@ from pathlib import Path
 import pytest
 
 from deploy.schema import apply_tables
+from producers.kafka.publisher import Publisher
 from schemas.records import Action, Connection
-from tests.stack import Stack
+from schemas.settings import Kafka
+from tests.stack import Stack, run_aside
 from tests.up_process import Ports, Up, running, wait_until_gone
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -267,3 +270,21 @@ def _run_curl(words: list[str]) -> str:
         request.data = words[words.index("--data-binary") + 1].encode()
     with urllib.request.urlopen(request, timeout=30) as answer:
         return answer.read().decode()
+
+
+def test_what_the_broker_acknowledged_is_stored_before_it_ends(tmp_path: Path) -> None:
+    ports, sensor, count = Ports(), _sensor(), 20_000
+    body = {"sensor": sensor, "time": time.time(), "kind": "command", "data": "x" * 100}
+    items = [(None, json.dumps({**body, "data": f"{number}"}).encode(), ()) for number in range(count)]
+
+    async def publish() -> None:
+        async with Publisher(Kafka(bootstrap=f"127.0.0.1:{ports.kafka}")) as publisher:
+            await asyncio.gather(*await publisher.send_batch("sensor.events", 0, items))
+
+    with _up(ports, f"--data={tmp_path}") as first:
+        first.wait_ready()
+        run_aside(publish())
+        assert first.stop() == 0, "\n".join(first.lines)
+    with _up(ports, f"--data={tmp_path}") as second:
+        second.wait_ready()
+        second.wait_rows([(count,)], EVENTS, sensor=sensor)
