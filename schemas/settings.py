@@ -89,7 +89,7 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker(msgspec.Struct, frozen=True, kw_only=True):
-    batch: Annotated[int, Meta(ge=1, description="Records of one partition handled at once")] = 1000
+    batch: Annotated[int, Meta(ge=1, description="Records of one partition handled at once")] = 4000
     buffer: Annotated[int, Meta(ge=1, description="Batches waiting per agent before fetching stops")] = 16
 
 
