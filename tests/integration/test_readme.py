@@ -1,5 +1,6 @@
 """README shows commands and code: they are run here, word for word but for the ports."""
 
+import asyncio
 import re
 import shlex
 import shutil
@@ -8,7 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 
+from producers.kafka.history import read_history
+from schemas import topics
+from tests.stack import Stack
 from tests.up_process import Up
 
 ROOT = Path(__file__).parents[2]
@@ -53,16 +58,28 @@ def test_the_curl_lines_shown_work(demo: Up) -> None:
         assert b"root" in done.stdout or b"lab-cowrie" in done.stdout, line
 
 
-def test_the_python_shown_makes_a_session_and_the_other_line_closes_it(demo: Up) -> None:
+KCAT_LINE = re.findall(r"^ {4}(echo .*kcat .*)$", README, re.MULTILINE)[0]
+
+
+def test_the_python_shown_makes_a_session_and_produce_closes_it(demo: Up) -> None:
     [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     subprocess.run([sys.executable, "-c", _here(code, demo)], check=True, timeout=60)
     question = "SELECT state FROM sessions_current WHERE sensor = 'door-1' AND session_id = '4711'"
     demo.wait_rows([("open",)], question)
-    [line] = re.findall(r"^ {4}(echo .*kcat .*)$", README, re.MULTILINE)
-    if shutil.which("kcat") is None:
-        pytest.skip("the session is open as shown; closing it needs kcat, which is not on this machine")
-    subprocess.run(["sh", "-c", _here(line, demo)], check=True, timeout=60)
+    line = KCAT_LINE.split(" | ")[0] + f" | {sys.executable} -m deploy produce sojourn - --kafka 127.0.0.1:9092"
+    subprocess.run(["sh", "-c", _here(line, demo)], check=True, cwd=ROOT, timeout=60)
     demo.wait_rows([("closed",)], question)
+
+
+async def test_the_line_of_kcat_publishes_to_apache_kafka(kafka_stack: Stack) -> None:
+    if shutil.which("kcat") is None:
+        pytest.skip("kcat is not on this machine")
+    settings = kafka_stack.settings.kafka
+    line = KCAT_LINE.replace("127.0.0.1:9092", settings.bootstrap)
+    await asyncio.to_thread(subprocess.run, ["sh", "-c", line], check=True, timeout=60)
+    starts = {TopicPartition(topics.CONNECTIONS_IN, number): 0 for number in range(settings.partitions)}
+    keys = [one.key async for _, messages in read_history(settings, starts) for one in messages]
+    assert b'["door-1","4711"]' in keys
 
 
 def test_the_log_of_a_sensor_is_published_as_shown(demo: Up, tmp_path: Path) -> None:
