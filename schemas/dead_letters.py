@@ -43,6 +43,7 @@ class DeadLetter(msgspec.Struct, kw_only=True):
     time: Annotated[int, Meta(description="Broker time of the record, microseconds UTC")] = 0
     key: bytes | None = None
     value: bytes | None = None
+    cut: Annotated[bool, Meta(description="The record was longer: value is only its beginning")] = False
     headers: list[tuple[str, bytes]] = []
 
     def message_key(self) -> bytes:

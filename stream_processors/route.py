@@ -115,7 +115,8 @@ def _record_id(headers: Sequence[tuple[str, bytes]]) -> str:
 
 def _letter(message: Message, source: Source, why: Rejection, longest: int) -> DeadLetter:
     value, expected = message.value, why.expected
-    if value is not None and len(value) > longest:
+    cut = value is not None and len(value) > longest
+    if value is not None and cut:
         # The whole of it is still where it was read, as long as that topic keeps it.
         value = value[:longest]
         expected = f"{expected} (value cut to {longest} bytes)".lstrip()
@@ -131,6 +132,7 @@ def _letter(message: Message, source: Source, why: Rejection, longest: int) -> D
         time=message.timestamp * 1000,
         key=message.key,
         value=value,
+        cut=cut,
         headers=list(message.headers),
     )
 

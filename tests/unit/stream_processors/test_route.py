@@ -143,6 +143,7 @@ def test_a_huge_value_is_cut_in_its_dead_letter_which_says_so() -> None:
     (letter,) = routed.letters
     assert letter.value == b"x" * 100
     assert "cut to 100 bytes" in letter.expected
+    assert letter.cut
 
 
 def test_the_record_id_header_names_the_record() -> None:
