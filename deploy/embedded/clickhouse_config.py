@@ -99,6 +99,10 @@ def config_xml(config: ServerConfig) -> str:
 """
 
 
+#: The table function python() asks for no grant, and one call of it ends this server with SIGSEGV.
+_NO_PYTHON = "<allow_python_table_function>0</allow_python_table_function>"
+
+
 def users_xml(config: ServerConfig) -> str:
     """``users.xml``: five users, each with the grants it needs; without grants a user could read the machine's files.
 
@@ -147,8 +151,11 @@ def users_xml(config: ServerConfig) -> str:
     ]
     return f"""<clickhouse>
   <profiles>
-    <default/>
+    <default>
+      {_NO_PYTHON}
+    </default>
     <writer>
+      {_NO_PYTHON}
       <async_insert>0</async_insert>
       <http_receive_timeout>4</http_receive_timeout>
       <deduplicate_blocks_in_dependent_materialized_views>1</deduplicate_blocks_in_dependent_materialized_views>
@@ -172,6 +179,7 @@ def _reader_profile(name: str, limits: Limits) -> str:
     }
     always = {
         "allow_ddl": "0",
+        "allow_python_table_function": "0",
         "allow_introspection_functions": "0",
         "cancel_http_readonly_queries_on_client_close": "1",
         "log_queries": "1",
