@@ -94,10 +94,12 @@ def test_the_analyst_cannot_write_read_files_or_open_urls(analyst: Client, state
     assert ACCESS_DENIED in str(caught.value) or READONLY in str(caught.value), caught.value
 
 
-@pytest.mark.parametrize("setting", ["", " SETTINGS allow_python_table_function = 1"])
-def test_the_analyst_cannot_end_the_server_by_its_function_for_python(analyst: Client, setting: str) -> None:
+@pytest.mark.parametrize(
+    "statement", ["SELECT * FROM python('x')", "SELECT * FROM python('x') SETTINGS allow_python_table_function = 1"]
+)
+def test_the_analyst_cannot_end_the_server_by_its_function_for_python(analyst: Client, statement: str) -> None:
     with pytest.raises(DatabaseError, match="allow_python_table_function"):
-        analyst.command(f"SELECT * FROM python('x'){setting}")
+        analyst.command(statement)
     assert analyst.query("SELECT 1").result_rows == [(1,)]
 
 
