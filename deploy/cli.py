@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+# The vocabulary of the options; nothing else of ours is loaded before a command needs it.
+from schemas.dead_letters import Reason, Stage
+
 if TYPE_CHECKING:
     from schemas.settings import Settings
 
@@ -18,6 +21,8 @@ schema_app = typer.Typer(help="Topics and tables.", rich_markup_mode=None)
 docs_app = typer.Typer(help="Generated documents.", rich_markup_mode=None)
 app.add_typer(schema_app, name="schema")
 app.add_typer(docs_app, name="docs")
+letters_app = typer.Typer(help="Records that could not be used.", rich_markup_mode=None)
+app.add_typer(letters_app, name="dead-letters")
 
 #: The base of every error about usage. typer brings its own copy of click since 0.2x and used click before: the
 #: parent of its public error is the right class in both.
@@ -214,6 +219,84 @@ def settings(
         typer.echo(settings_as_json(listed))
     else:
         settings_as_table(listed)
+
+
+_ReasonOption = Annotated[Reason | None, typer.Option(help="Only letters with this reason.")]
+_StageOption = Annotated[Stage | None, typer.Option(help="Only letters of this stage.")]
+_FromOption = Annotated[int, typer.Option("--from", min=0, help="Begin at this offset of dead-letters.")]
+
+
+@letters_app.command("list")
+def letters_list(
+    reason: _ReasonOption = None,
+    stage: _StageOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="The newest so many are shown.")] = 50,
+    start: _FromOption = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """List what is open, oldest first: neither replayed nor dropped. A letter written twice counts once."""
+    settings = _settings()
+    from deploy.dead_letters import DeadLettersError, list_letters
+    from stream_processors.dead_letters.reading import Wanted
+
+    _silence_libraries()
+    try:
+        list_letters(settings, Wanted(reason, stage, start), limit, as_json)
+    except DeadLettersError as error:
+        _fail(str(error), 1)
+
+
+@letters_app.command("show")
+def letters_show(
+    key: Annotated[str, typer.Argument(help="As the list has it, or with the epoch before it.")],
+    as_json: Annotated[bool, typer.Option("--json", help="The letter as it is on the topic.")] = False,
+) -> None:
+    """Print one letter whole: reason, place, headers, and the original bytes as text or hex."""
+    settings = _settings()
+    from deploy.dead_letters import DeadLettersError, show_letter
+
+    _silence_libraries()
+    try:
+        show_letter(settings, key, as_json)
+    except DeadLettersError as error:
+        _fail(str(error), 1)
+
+
+@letters_app.command("replay")
+def letters_replay(
+    reason: _ReasonOption = None,
+    stage: _StageOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Letters replayed or dropped at most.")] = 1000,
+    start: _FromOption = 0,
+    on_error: Annotated[
+        str, typer.Option(metavar="stop|put-back|drop", help="What to do with a letter that cannot be replayed.")
+    ] = "stop",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, publish nothing.")] = False,
+) -> None:
+    """Publish original bytes again, to the topic they came from, oldest letter first; each letter once.
+
+    A letter cannot be replayed when it is a hole, when its value was cut, or when this version refuses its bytes, too:
+    one line on stderr says so. Exit code 1 when that stopped the replay.
+    """
+    settings = _settings()
+    from deploy.dead_letters import DeadLettersError, replay_letters
+    from stream_processors.dead_letters.reading import Wanted
+    from stream_processors.dead_letters.replaying import OnError
+
+    _silence_libraries()
+    if on_error not in [policy.value for policy in OnError]:
+        _fail(f"--on-error {on_error}: stop, put-back or drop was expected", 2)
+    wanted = Wanted(reason, stage, start)
+    try:
+        tally = replay_letters(
+            settings, wanted, OnError(on_error), limit, dry_run, lambda line: typer.echo(line, err=True)
+        )
+    except DeadLettersError as error:
+        _fail(str(error), 1)
+        raise
+    done = f"{tally.replayed} replayed, {tally.dropped} dropped, {tally.put_back} put back"
+    typer.echo(f"would be: {done}" if dry_run else done)
+    raise typer.Exit(1 if tally.stopped else 0)
 
 
 @docs_app.command("schema")
