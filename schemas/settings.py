@@ -123,7 +123,9 @@ class Formats(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings, by section. ``load`` makes one."""
 
-    data: Annotated[str, Meta(description="Folder of the embedded servers and of resume positions")] = "sojourn-data"
+    data: Annotated[str, Meta(min_length=1, description="Folder of the embedded servers and of resume positions")] = (
+        "sojourn-data"
+    )
     log_level: Annotated[
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
     ] = "info"
@@ -217,6 +219,8 @@ def load(
             value, origin = _convert(from_file[name], kind, name, str(file)), str(file)
         else:
             value, origin = default, "default"
+        if name == "kafka.bootstrap":
+            _check_brokers(value, name, origin)
         listed.append(Setting(name, value, origin, text, secret))
         *path, leaf = name.split(".")
         place = tree
@@ -263,3 +267,12 @@ def _convert(value: Any, kind: Any, name: str, origin: str) -> Any:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{name} ({origin}): {error}") from error
+
+
+def _check_brokers(text: str, name: str, origin: str) -> None:
+    """The client of Kafka fails on a port above 65535 with an error of the socket, long after nobody can say why."""
+    for broker in text.split(","):
+        host, colon, port = broker.strip().rpartition(":")
+        fits = bool(host) and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535 if colon else bool(port)
+        if not fits:
+            raise SettingsError(f"{name} ({origin}): {broker!r} is no broker; HOST:PORT,… was expected")

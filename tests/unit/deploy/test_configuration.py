@@ -3,7 +3,7 @@ import pytest
 from deploy.configuration import configure, environment_for_children
 from deploy.plan import Options, read_options
 from deploy.settings_print import settings_as_json
-from schemas.settings import load
+from schemas.settings import SettingsError, load
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +69,22 @@ def test_options_that_contradict_are_refused_in_one_sentence(options: Options, m
 def test_the_native_port_follows_the_http_port() -> None:
     where = read_options(Options(clickhouse="127.0.0.1:8123"))[1]
     assert where.native_port == 9000
+
+
+@pytest.mark.parametrize(
+    "text", ["", "127.0.0.1:99999", "127.0.0.1:0", ":9092", "kafka-1:x", "kafka-1:9092,,kafka-2:9092"]
+)
+def test_brokers_that_no_client_could_reach_are_named(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"kafka\.bootstrap .*HOST:PORT"):
+        load({"kafka.bootstrap": text}, environ={})
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:9092", "[::1]:9092", "kafka-1", "kafka-1:9092, kafka-2:65535"])
+def test_brokers_as_people_write_them_are_taken(text: str) -> None:
+    settings, _ = load({"kafka.bootstrap": text}, environ={})
+    assert settings.kafka.bootstrap == text
+
+
+def test_a_data_folder_without_a_name_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^data .*length"):
+        load({"data": ""}, environ={})
