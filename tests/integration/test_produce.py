@@ -160,8 +160,8 @@ async def test_an_absent_broker_is_one_sentence(settings: Settings, tmp_path: Pa
 
 
 async def test_an_unknown_format_is_refused_by_name(settings: Settings) -> None:
-    with pytest.raises(ValueError, match=r"unknown format zeek; there are sojourn, .*cowrie"):
-        await run(settings, "zeek")
+    with pytest.raises(ValueError, match=r"unknown format nagios; there are sojourn, .*cowrie"):
+        await run(settings, "nagios")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
