@@ -221,6 +221,37 @@ def settings(
         settings_as_table(listed)
 
 
+@app.command()
+def replay(
+    topic: Annotated[str, typer.Option(help="A topic that sensors write, e.g. sensor.events.")],
+    start: Annotated[int, typer.Option("--from", min=0, help="First offset.")],
+    to: Annotated[
+        int | None, typer.Option(min=0, help="Last offset; never beyond what the sink has committed.")
+    ] = None,
+    partition: Annotated[int | None, typer.Option(min=0, help="One partition only.")] = None,
+) -> None:
+    """Read a range of a topic again and store the rows that events lacks; beside a running sink, too.
+
+    Exit code 1 when ClickHouse refused rows: one line each on stderr.
+    """
+    settings = _settings()
+    from deploy.replay import ReplayError, run_replay
+
+    _silence_libraries()
+    try:
+        found = run_replay(settings, topic, start, to, partition)
+    except ReplayError as error:
+        _fail(str(error), 1)
+        raise
+    refused = {place: why for one in found.values() for place, why in one.refused.items()}
+    for place, why in refused.items():
+        typer.echo(f"{place}: refused: {why}", err=True)
+    read, rows = sum(one.messages for one in found.values()), sum(one.rows for one in found.values())
+    missing = sum(one.missing for one in found.values())
+    typer.echo(f"{read} messages, {rows} rows: {missing} were missing, {missing - len(refused)} of them are stored now")
+    raise typer.Exit(1 if refused else 0)
+
+
 _ReasonOption = Annotated[Reason | None, typer.Option(help="Only letters with this reason.")]
 _StageOption = Annotated[Stage | None, typer.Option(help="Only letters of this stage.")]
 _FromOption = Annotated[int, typer.Option("--from", min=0, help="Begin at this offset of dead-letters.")]

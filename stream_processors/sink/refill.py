@@ -1,0 +1,109 @@
+"""Reading a range of a sensor topic once more, and storing only the rows that ``events`` lacks.
+
+Safe beside a running sink, because it is what a second sink would do (``ledger``; hard-questions: fencing): it becomes
+the owner of the partition, and only then looks what is stored. The running sink is refused at its next insert and
+takes the partition back within ``kafka.session_timeout``; a refill that is fenced by it begins its block again. Where
+nothing is missing nobody is fenced and nothing is written. No committed offset is touched.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+import msgspec
+from aiokafka import TopicPartition
+
+from producers.kafka.history import read_history
+from producers.kafka.message import Message
+from schemas.settings import Kafka
+from stream_processors.sink.answers import FencedError, RefusedError, UnansweredError
+from stream_processors.sink.backoff import Backoff
+from stream_processors.sink.places import Place
+from stream_processors.sink.reading import Reader
+from stream_processors.sink.spool import Part
+from stream_processors.sink.writer import Writer
+
+#: Messages looked up at once.
+_SLICE = 5000
+#: How often a block is begun again, or a statement repeated, before the refill gives up.
+_ATTEMPTS = 20
+
+
+class Refilled(msgspec.Struct):
+    """What was found in a range: messages read, rows they make, rows that were missing, and of these the refused."""
+
+    messages: int = 0
+    rows: int = 0
+    missing: int = 0
+    #: Place of a refused row → what ClickHouse did not like.
+    refused: dict[str, str] = {}
+
+
+async def refill(kafka: Kafka, writer: Writer, place: Place, first: int, last: int) -> Refilled:
+    """Offsets ``first`` to ``last``, both included. What the sink has not settled yet is better left to it.
+
+    Raises KafkaError, TimeoutError, UnansweredError when ClickHouse stays away. Can be run again after any of them.
+    """
+    found = Refilled()
+    reader = Reader(place)
+    async with aclosing(_slices(kafka, place.topic_partition, first, last)) as slices:
+        async for messages in slices:
+            reading = reader.read(messages)
+            part = Part(reading.rows, reading.offsets)
+            found.messages += len(messages)
+            found.rows += len(part.rows)
+            if part.rows:
+                await _complete(writer, place, part, found)
+    return found
+
+
+async def _complete(writer: Writer, place: Place, part: Part, found: Refilled) -> None:
+    """Store what the table lacks of some rows."""
+    first, last = part.offsets[0], part.offsets[-1]
+    backoff = Backoff()
+    missing_at_first: int | None = None
+    for _ in range(_ATTEMPTS):
+        try:
+            missing = part.without(await writer.stored(place, first, last))
+            if missing_at_first is None:
+                missing_at_first = len(missing.rows)
+                found.missing += missing_at_first
+            if not missing.rows:
+                return
+            owner = (await writer.take_over([place]))[place]
+            missing = part.without(await writer.stored(place, first, last))
+            await _insert(writer, place, owner, missing, found)
+        except (FencedError, UnansweredError):
+            await backoff.sleep()
+        else:
+            return
+    raise UnansweredError(f"{place.topic}/{place.partition}: offsets {first} to {last} could not be completed")
+
+
+async def _insert(writer: Writer, place: Place, owner: int, part: Part, found: Refilled) -> None:
+    """One insert, which is never repeated: after a failure the table is looked at again under a new owner.
+
+    The label names the owner, so that ClickHouse does not take the rows for those of the insert that was lost.
+    """
+    if not part.rows:
+        return
+    try:
+        await writer.insert(place, owner, part.rows, f"{part.label()}@{owner}", time.time_ns() // 1_000_000)
+    except RefusedError as error:
+        if len(part.rows) == 1:
+            found.refused[f"{place.topic}/{place.partition}/{part.offsets[0]}"] = str(error)
+            return
+        for half in part.halves():
+            await _insert(writer, place, owner, half, found)
+
+
+async def _slices(
+    kafka: Kafka, partition: TopicPartition, first: int, last: int
+) -> AsyncGenerator[Sequence[Message], None]:
+    async with aclosing(read_history(kafka, {partition: first})) as history:
+        async for _, messages in history:
+            wanted = [message for message in messages if message.offset <= last]
+            for start in range(0, len(wanted), _SLICE):
+                yield wanted[start : start + _SLICE]
+            if len(wanted) < len(messages):
+                return
