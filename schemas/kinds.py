@@ -45,8 +45,3 @@ CODES: Mapping[str, int] = MappingProxyType(
 #: A session answers with these codes on Honeytrap's /sessions.
 SESSION_OPEN_CODE = CODES[CONNECT]
 SESSION_CLOSED_CODE = CODES[CLOSE]
-
-
-def code_of(kind: str) -> int:
-    """The integer code of a kind; 0 for kinds Honeytrap never numbered."""
-    return CODES.get(kind, 0)

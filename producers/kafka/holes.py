@@ -63,11 +63,6 @@ class HoleCheck:
         #: The hole being waited for: its first offset, and when it was met.
         self._since: tuple[int, float] | None = None
 
-    def start_at(self, offset: int | None) -> None:
-        """Forget everything: the next record should have this offset."""
-        self.expected = offset
-        self._since = None
-
     def feed(self, records: Sequence[M], now: float) -> Checked[M]:
         """Judge records of one fetch, ascending offsets. Records read twice are left out."""
         if not records:
