@@ -161,9 +161,7 @@ def make_plan(where: _Where, data: Path, logs: Path) -> Plan:
     except OSError as error:
         raise CannotStartError(f"the data folder {data} cannot be written: {error.strerror or error}") from error
     except msgspec.DecodeError as error:
-        raise CannotStartError(
-            f"{data}/clickhouse/passwords.json cannot be read: {error}; remove it to have new ones"
-        ) from error
+        raise CannotStartError(f"{data}/passwords.json cannot be read: {error}; remove it to have new ones") from error
     settings, listed = configure(forced)
     environment = environment_for_children(listed)
 

@@ -126,9 +126,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data: Annotated[str, Meta(min_length=1, description="Folder of the embedded servers and of resume positions")] = (
         "sojourn-data"
     )
-    log_level: Annotated[
-        str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
-    ] = "info"
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     sessions: Sessions = Sessions()

@@ -1,6 +1,7 @@
 """The embedded ClickHouse as its supervisor sees it: files, start, readiness, and what an early end means."""
 
 import http.client
+import os
 import sys
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import msgspec
 from deploy.addresses import Address
 from deploy.child import Child
 from deploy.embedded.clickhouse_config import Limits, ServerConfig, config_xml, users_xml
-from deploy.embedded.passwords import Passwords, keep_passwords, write_private
+from deploy.embedded.passwords import PASSWORDS, Passwords, keep_passwords, write_private
 from schemas.settings import Settings
+
+#: What Python, the dynamic linker and the time zone need of our environment.
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
 
 
 class EmbeddedClickHouse(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,19 +34,19 @@ class EmbeddedClickHouse(msgspec.Struct, frozen=True, kw_only=True):
 def prepare_clickhouse(
     data: Path, http: Address, native_port: int, settings: Settings, logs: Path
 ) -> EmbeddedClickHouse:
-    """Writes the configuration into ``data``/clickhouse; passwords made at an earlier start are kept.
+    """Writes the configuration into ``data``/clickhouse; passwords made at an earlier start (in ``data``) are kept.
 
     Raises OSError when the folder cannot be written, msgspec.DecodeError when the kept passwords cannot be read.
     """
     folder = data / "clickhouse"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    passwords = keep_passwords(folder / "passwords.json")
+    passwords = keep_passwords(data / PASSWORDS)
     limits = Limits(settings.http.query_seconds, settings.http.query_memory, settings.http.query_rows)
     config = ServerConfig(
         http=http,
         native_port=native_port,
         database=settings.clickhouse.database,
-        log=str(logs.resolve() / "clickhouse-server.log"),
+        log=str(folder.resolve() / "server.log"),
         api_limits=limits,
         passwords=passwords,
     )
@@ -52,6 +56,8 @@ def prepare_clickhouse(
         "clickhouse",
         [sys.executable, "-P", "-m", "deploy.embedded.clickhouse_server", str(folder.resolve())],
         logs / "clickhouse.log",
+        # Whoever may SELECT can read this process's environment: it has none of ours.
+        environment={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
     )
     return EmbeddedClickHouse(http=http, native_port=native_port, folder=folder, passwords=passwords, child=child)
 

@@ -1,8 +1,8 @@
 """The process of the embedded ClickHouse: ``python -m deploy.embedded.clickhouse_server FOLDER``.
 
-FOLDER holds config.xml, users.xml and passwords.json (``deploy.embedded.clickhouse`` writes them); tables are kept in
-FOLDER/store. Ends at SIGTERM within two seconds. How and why it starts like this:
-docs/decisions, and the design paper "ClickHouse from a wheel".
+FOLDER holds config.xml and users.xml (``deploy.embedded.clickhouse`` writes them), the folder above it
+passwords.json; tables are kept in FOLDER/store. All other files are out of reach (``deploy.embedded.confinement``).
+Ends at SIGTERM within two seconds. How and why it starts like this: docs/decisions/0005.
 """
 
 import ctypes
@@ -14,10 +14,11 @@ import sys
 import threading
 import types
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
-from deploy.embedded.passwords import read_passwords
+from deploy.embedded.confinement import confine
+from deploy.embedded.passwords import PASSWORDS, read_passwords
 
 #: The listeners live as long as this statement; it needs no grant but SYSTEM LISTEN.
 _HOLD = "SELECT sleepEachRow(3) FROM numbers(1000000000) SETTINGS max_block_size = 1 FORMAT Null"
@@ -57,6 +58,9 @@ def main() -> None:
     # Blocked before any thread starts, so that only the main thread takes them, in sigwait below.
     watched = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, watched)
+    administrator = Administrator.of(folder)
+    if not confine([folder]):
+        print("not confined: the kernel has no Landlock, so who may SELECT can read files of this account", flush=True)  # noqa: T201
     extension = load_extension()
 
     def serve() -> None:
@@ -74,16 +78,29 @@ def main() -> None:
     threading.Thread(target=serve, daemon=True).start()
     signal.sigwait(watched)
     stopping.set()
-    _release(folder)
+    _release(administrator)
     threading.Event().wait(_CLOSE_SECONDS)
     os._exit(0)
 
 
-def _release(folder: Path) -> None:
+class Administrator(NamedTuple):
+    """How to reach the server as administrator; read before these files are given up."""
+
+    host: str
+    port: int
+    password: str
+
+    @classmethod
+    def of(cls, folder: Path) -> "Administrator":
+        root = ElementTree.parse(folder / "config.xml").getroot()
+        password = read_passwords(folder.parent / PASSWORDS).admin
+        return cls(root.findtext("listen_host", ""), int(root.findtext("http_port", "0")), password)
+
+
+def _release(administrator: Administrator) -> None:
     """Ends the statement that holds the listeners, as administrator over HTTP."""
-    root = ElementTree.parse(folder / "config.xml").getroot()
-    host, port = root.findtext("listen_host", ""), int(root.findtext("http_port", "0"))
-    headers = {"X-ClickHouse-User": "admin", "X-ClickHouse-Key": read_passwords(folder / "passwords.json").admin}
+    host, port, password = administrator
+    headers = {"X-ClickHouse-User": "admin", "X-ClickHouse-Key": password}
     connection = http.client.HTTPConnection(host, port, timeout=_RELEASE_SECONDS)
     try:
         connection.request("POST", "/", body=_RELEASE, headers=headers)

@@ -25,6 +25,10 @@ def write_private(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+#: Beside the folder of the embedded ClickHouse, whose files its users can read (``confinement``).
+PASSWORDS = "passwords.json"
+
+
 def read_passwords(path: Path) -> Passwords:
     """Raises OSError or msgspec.DecodeError (also for a missing field)."""
     return msgspec.json.decode(path.read_bytes(), type=Passwords)

@@ -95,6 +95,21 @@ def test_the_analyst_cannot_write_read_files_or_open_urls(analyst: Client, state
 
 
 @pytest.mark.parametrize(
+    "path", ["/etc/passwd", "/etc/shadow", "{data}/passwords.json", "../passwords.json", "/proc/{pid}/environ"]
+)
+def test_the_function_file_reads_nothing_outside_the_servers_folder(analyst: Client, stack: Stack, path: str) -> None:
+    assert stack.folder is not None
+    if "not confined" in (stack.folder / "logs" / "clickhouse.log").read_text(encoding="utf-8"):
+        pytest.skip("this kernel has no Landlock of version 2 or newer: docs/operations.md says what that means")
+    text = path.format(data=stack.folder.resolve(), pid=os.getpid())
+    with pytest.raises(DatabaseError):
+        analyst.query("SELECT file({path:String})", parameters={"path": text})
+    own = analyst.query("SELECT file('/proc/self/environ')").result_rows[0][0]
+    assert "SOJOURN" not in own
+    assert "PASSWORD" not in own.upper()
+
+
+@pytest.mark.parametrize(
     "statement", ["SELECT * FROM python('x')", "SELECT * FROM python('x') SETTINGS allow_python_table_function = 1"]
 )
 def test_the_analyst_cannot_end_the_server_by_its_function_for_python(analyst: Client, statement: str) -> None:
@@ -200,6 +215,6 @@ def test_the_files_with_secrets_are_for_their_owner_only(stack: Stack) -> None:
     assert stack.folder is not None
     folder = stack.folder / "clickhouse"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for name in ("passwords.json", "users.xml", "config.xml"):
-        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600, name
-        assert (folder / name).stat().st_uid == os.getuid()
+    for path in (stack.folder / "passwords.json", folder / "users.xml", folder / "config.xml"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+        assert path.stat().st_uid == os.getuid()

@@ -139,7 +139,7 @@ def test_a_process_that_is_killed_comes_back_and_records_go_on(up: Up, name: str
 def test_a_clickhouse_whose_listener_was_stopped_is_started_again(up: Up) -> None:
     up.wait_health()
     folder = Path(next(word for word in up.process.args if word.startswith("--data="))[7:])  # type: ignore[union-attr]
-    admin = json.loads((folder / "clickhouse" / "passwords.json").read_text())["admin"]
+    admin = json.loads((folder / "passwords.json").read_text())["admin"]
     request = urllib.request.Request(
         f"http://127.0.0.1:{up.ports.clickhouse}/",
         data=b"SYSTEM STOP LISTEN QUERIES ALL",
