@@ -35,4 +35,4 @@ def test_every_column_explains_itself(demo: Up) -> None:
 def test_the_python_shown_reads_as_the_analyst(demo: Up, capsys: pytest.CaptureFixture[str]) -> None:
     [code] = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(code.replace("port=8123", f"port={demo.ports.clickhouse}"), {})
-    assert capsys.readouterr().out.strip() == "[('lab-cowrie', 8)]"
+    assert "('lab-cowrie', 8)" in capsys.readouterr().out
