@@ -157,7 +157,9 @@ async def test_a_session_that_cannot_be_read_is_a_dead_letter_of_the_sink(settin
 async def dead_letters(settings: Settings):  # type: ignore[no-untyped-def]
     async for _, records in read_history(settings.kafka, {TopicPartition(DEAD_LETTERS, 0): 0}):
         for record in records:
-            yield msgspec.json.decode(record.value or b"", type=DeadLetter)
+            # An empty message marks a letter as replayed or dropped.
+            if record.value:
+                yield msgspec.json.decode(record.value, type=DeadLetter)
 
 
 async def test_a_replay_from_offset_zero_changes_nothing(own_stack: Stack) -> None:
