@@ -17,7 +17,7 @@ from stream_processors.endings import EVIDENCE, GUESSES, close, due_end, reopen,
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
-from stream_processors.merging import count, identify
+from stream_processors.merging import count, identify, says_more
 from stream_processors.revisions import next_revision
 from stream_processors.timers import Wheels
 
@@ -78,7 +78,10 @@ class IdentifiedSessions:
 
     def apply(self, key: bytes, record: Connection, broker_time: int, offset: int) -> bool:
         """Merge one record; false when it had been applied before."""
-        session = self._sessions.get(key) or self._known(key)
+        session = self._sessions.get(key)
+        if session is None and key in self._closed:
+            # It ended a moment ago: an object again, for as long as this record takes.
+            session = self._sessions[key] = _decode(self._closed.pop(key))
         action = record.action
         if session is None:
             if action is Action.CONNECT:
@@ -92,7 +95,7 @@ class IdentifiedSessions:
             self.counters.add("connections_repeated_total")
             return False
         else:
-            if record.user or record.attributes or not session.client_ip:
+            if not session.client_ip or says_more(record):
                 identify(session, record)
             if broker_time > session.modified_at:
                 session.modified_at = broker_time
@@ -174,13 +177,6 @@ class IdentifiedSessions:
         self._applied = self._opened_total = self._closed_total = 0
         return versions
 
-    def _known(self, key: bytes) -> Session | None:
-        """The session of a key: in memory, or among those that ended a moment ago."""
-        session = self._sessions.get(key)
-        if session is None and key in self._closed:
-            session = self._sessions[key] = _decode(self._closed.pop(key))
-        return session
-
     def _open(self, key: bytes, record: Connection, broker_time: int) -> None:
         """The common case, in one step: nothing known of this session, and it begins."""
         time = record.time
@@ -202,9 +198,7 @@ class IdentifiedSessions:
         session.event_count = len(positions) or 1
         if positions:
             session.positions = {record.source: positions[-1]}
-        if record.client_name or record.mac or record.category or record.location or record.container_id:
-            identify(session, record)
-        if record.user or record.attributes:
+        if says_more(record):
             identify(session, record)
         self._sessions[key] = self._changed[key] = session
         self._applied += 1
@@ -225,7 +219,7 @@ class IdentifiedSessions:
         if session.end_reason is not EndReason.NONE or start is None or time < start or session.last_activity_at > time:
             return False
         positions = record.positions
-        if len(positions) != 1 or record.user or record.attributes or session.flags:
+        if len(positions) != 1 or session.flags or not session.client_ip or says_more(record):
             return False
         source = record.source
         counted = session.positions

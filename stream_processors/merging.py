@@ -46,13 +46,30 @@ def count(session: Session, record: Connection) -> bool:
     return True
 
 
+def says_more(record: Connection) -> bool:
+    """Whether a record carries any of what most connects and disconnects do not: then ``identify`` must look at it."""
+    return bool(
+        record.user
+        or record.attributes
+        or record.mac
+        or record.category
+        or record.location
+        or record.container_id
+        or record.client_name
+        or record.server_name
+        or record.boot_id
+        or record.user_id
+        or record.server_user
+    )
+
+
 def identify(session: Session, record: Connection) -> None:
     """Fill what the session does not know yet about who, where and what; take late facts and the user."""
     for name in _IDENTITY:
         value = getattr(record, name)
         if value and not getattr(session, name):
             setattr(session, name, value)
-    if record.user:
+    if record.user or record.user_id or record.server_user:
         _see_user(session, record)
     if record.attributes:
         attributes = dict(record.attributes)

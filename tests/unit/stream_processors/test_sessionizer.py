@@ -331,3 +331,23 @@ def test_activity_of_a_sensor_that_never_speaks_again_does_not_keep_the_commit_b
     assert machine.machine.oldest_held == 0
     machine.sweep(machine.now + 301 * SECOND)
     assert machine.machine.oldest_held is None
+
+
+@pytest.mark.parametrize("field", ["server_name", "client_name", "boot_id", "container_id", "location", "user_id"])
+@pytest.mark.parametrize("carrier", [connect, disconnect])
+def test_a_fact_that_one_record_alone_carries_is_kept(field: str, carrier: object) -> None:
+    records = [
+        make(at(10 + n), **({field: "known"} if make is carrier else {}))
+        for n, make in enumerate((connect, disconnect))
+    ]
+    assert getattr(Machine().feed(*records).session("a"), field) == "known"
+
+
+def test_an_address_that_only_the_disconnect_knows_is_kept() -> None:
+    machine = Machine().feed(connect(at(10), client_ip="", client_port=0), disconnect(at(11)))
+    assert (machine.session("a").client_ip, machine.session("a").client_port) == ("203.0.113.7", 4022)
+
+
+def test_a_late_fact_is_annotated() -> None:
+    fact = Connection(action=Action.ANNOTATE, sensor="s", session_id="a", time=at(10.5), server_name="db-1")
+    assert Machine().feed(connect(at(10)), fact).session("a").server_name == "db-1"
