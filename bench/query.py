@@ -27,6 +27,7 @@ from query_api.filters import EVERYTHING, Filter, Names, matches_any
 from query_api.main import make_app, make_runner
 from query_api.paging import Page
 from query_api.reader import Reader
+from query_api.sources import EVENTS, SESSIONS
 from query_api.sql import Source, Statement
 from schemas.settings import Settings
 from tests.stack import embedded_stack
@@ -107,7 +108,7 @@ CALLS: list[tuple[str, str, dict[str, Any]]] = [
 
 def raw_page(path: str, body: dict[str, Any]) -> Statement:
     """The page alone, as one would write it by hand: no total, no matched, the regexes as they stand."""
-    source: Source = rows.EVENTS if path == "/events" else rows.SESSIONS
+    source: Source = EVENTS if path == "/events" else SESSIONS
     shape = rows.event_shape(False) if path == "/events" else rows.session_shape(False)
     names = Names()
     codes = tuple(code for code in body.get("types", []) if isinstance(code, int))

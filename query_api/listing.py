@@ -9,7 +9,7 @@ import msgspec
 from query_api import sql
 from query_api.errors import BadRequestError, UnavailableError
 from query_api.filters import EVERYTHING, Filter
-from query_api.paging import Page
+from query_api.paging import Extent
 from query_api.reader import InvalidPatternError, Reader
 from query_api.shapes import Shape
 from query_api.sql import Source
@@ -29,7 +29,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     by_hour: Filter | None = None
 
 
-async def read_page(reader: Reader, listing: Listing, page: Page) -> tuple[int, int, bytes]:
+async def read_page(reader: Reader, listing: Listing, page: Extent) -> tuple[int, int, bytes]:
     """Total, matched, and the page's rows as JSON text with commas between. Raises ApiError."""
     total = reader.number(sql.count(listing.source, EVERYTHING))
     rows = _rows(reader, listing, page)
@@ -44,7 +44,7 @@ async def read_page(reader: Reader, listing: Listing, page: Page) -> tuple[int, 
     return stored, passed, found
 
 
-async def _rows(reader: Reader, listing: Listing, page: Page) -> bytes:
+async def _rows(reader: Reader, listing: Listing, page: Extent) -> bytes:
     if listing.source.keys:
         return await _rows_by_keys(reader, listing, page)
     if listing.by_hour is not None:
@@ -58,7 +58,7 @@ async def _rows(reader: Reader, listing: Listing, page: Page) -> bytes:
     return await reader.read(sql.page(listing.source, listing.filter, listing.shape, page))
 
 
-async def _rows_by_keys(reader: Reader, listing: Listing, page: Page) -> bytes:
+async def _rows_by_keys(reader: Reader, listing: Listing, page: Extent) -> bytes:
     rows = b""
     for _ in range(_PAGE_TRIES):
         keys = (await reader.records(sql.page_keys(listing.source, listing.filter, page)))[0]

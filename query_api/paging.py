@@ -1,4 +1,4 @@
-"""Pages: numbered from 1, all of one size."""
+"""Which rows of a list: pages, numbered from 1 and all of one size, or so many rows from an offset on."""
 
 import msgspec
 
@@ -7,6 +7,13 @@ from query_api.errors import BadRequestError
 #: Bounds of a page's size, and of page times size (hard-questions: numbers and names).
 SIZE_LIMIT = 10_000
 REACH_LIMIT = 10**9
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """``size`` rows from ``offset`` on."""
+
+    size: int
+    offset: int = 0
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -18,6 +25,10 @@ class Page(msgspec.Struct, frozen=True):
     @property
     def offset(self) -> int:
         return (self.number - 1) * self.size
+
+
+#: What is asked of a list; both have ``size`` and ``offset``.
+Extent = Page | Slice
 
 
 def checked_page(size: int | None, number: int | None, size_field: str, number_field: str) -> Page | None:

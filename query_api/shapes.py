@@ -10,11 +10,15 @@ BETWEEN = ",\n"
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One member of the JSON object. ``raw``: the expression is JSON text already."""
+    """One member of the JSON object. ``raw``: the expression is JSON text already.
+
+    ``sparse``: the member is left out of rows where the expression is NULL (raw: where it is empty).
+    """
 
     name: str
     expression: str
     raw: bool = False
+    sparse: bool = False
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -23,7 +27,19 @@ class Shape(msgspec.Struct, frozen=True):
     @property
     def columns(self) -> str:
         """The select list."""
+        if self._is_sparse:
+            return f"{self._text} AS row"
         return ", ".join(f"{member.expression} AS f{n}" for n, member in enumerate(self.members))
+
+    @property
+    def _is_sparse(self) -> bool:
+        return any(member.sparse for member in self.members)
+
+    @property
+    def _text(self) -> str:
+        """The whole row as one expression: what its members are differs from row to row."""
+        pairs = ", ".join(_pair(member) for member in self.members)
+        return f"concat('{{', arrayStringConcat(arrayFilter(pair -> pair != '', [{pairs}]), ','), '}}')"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -32,7 +48,7 @@ class Shape(msgspec.Struct, frozen=True):
             f'"{member.name}":${{f{n}:{"Raw" if member.raw else "JSON"}}}' for n, member in enumerate(self.members)
         )
         return {
-            "format_template_row_format": "{" + members + "}",
+            "format_template_row_format": "${row:Raw}" if self._is_sparse else "{" + members + "}",
             "format_template_rows_between_delimiter": BETWEEN,
             "format_template_resultset_format": "${data}",
             "output_format_json_escape_forward_slashes": "0",
@@ -40,6 +56,17 @@ class Shape(msgspec.Struct, frozen=True):
             "output_format_json_quote_64bit_integers": "0",
             "output_format_json_quote_denormals": "0",
         }
+
+
+def _pair(member: Member) -> str:
+    """``"name":value`` as an expression, the empty text where the row has no such member."""
+    name = f"'\"{member.name}\":'"
+    if not member.sparse:
+        value = member.expression if member.raw else f"toJSONString({member.expression})"
+        return f"concat({name}, {value})"
+    if member.raw:
+        return f"if(({member.expression}) = '', '', concat({name}, {member.expression}))"
+    return f"if(isNull({member.expression}), '', concat({name}, toJSONString({member.expression})))"
 
 
 def json_object(column: str) -> str:

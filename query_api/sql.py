@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from query_api.filters import Filter, Value
-from query_api.paging import Page
+from query_api.paging import Extent
 from query_api.shapes import Shape
 
 
@@ -21,12 +21,15 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     #: Column that pages and windows go by, newest first, and what breaks ties: together a total order.
     time: str
     ties: str
+    #: What comes before the time in the order of pages, as text of our own: ``name ASC``; empty for newest first.
+    by: str = ""
     #: What names one row, when pages are better read in two steps: keys first, then their rows.
     keys: tuple[str, ...] = ()
 
     @property
     def order(self) -> str:
-        return f"{self.time} DESC, {self.ties}"
+        newest = f"{self.time} DESC, {self.ties}"
+        return f"{self.by}, {newest}" if self.by else newest
 
     @property
     def rows(self) -> str:
@@ -54,7 +57,7 @@ def count(source: Source, filter: Filter) -> Statement:
     return Statement(f"SELECT count() FROM {source.rows}{_where(source, filter)}", filter.parameters)  # noqa: S608
 
 
-def page(source: Source, filter: Filter, shape: Shape, wanted: Page, since: int | None = None) -> Statement:
+def page(source: Source, filter: Filter, shape: Shape, wanted: Extent, since: int | None = None) -> Statement:
     """The rows of a page, in order; ``since`` leaves out older ones (microseconds since 1970 UTC)."""
     newer = "" if since is None else f"{source.time} >= fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')"
     return Statement(
@@ -85,7 +88,7 @@ def likely_since(filter: Filter, rows: int) -> Statement:
     )
 
 
-def page_keys(source: Source, filter: Filter, wanted: Page) -> Statement:
+def page_keys(source: Source, filter: Filter, wanted: Extent) -> Statement:
     """The keys of a page's rows, one array per key column."""
     keys = ", ".join(source.keys)
     arrays = ", ".join(f"groupArray({key})" for key in source.keys)

@@ -14,6 +14,7 @@ from query_api.keys import GATE, READER, SETTINGS
 from query_api.listing import Listing, read_page
 from query_api.paging import page_after
 from query_api.shapes import Shape
+from query_api.sources import EVENTS, SESSIONS
 from query_api.sql import Source
 from query_api.unpaged import plan
 from query_api.unpaged import rows as unpaged_rows
@@ -37,8 +38,8 @@ class _View(msgspec.Struct, frozen=True):
     by_hour: Codes | None = None
 
 
-_EVENTS = _View(rows.EVENTS, rows.event_shape, rows.event_codes, "kind", rows.kinds_of_codes)
-_SESSIONS = _View(rows.SESSIONS, rows.session_shape, rows.session_codes, "protocol")
+_EVENTS = _View(EVENTS, rows.event_shape, rows.event_codes, "kind", rows.kinds_of_codes)
+_SESSIONS = _View(SESSIONS, rows.session_shape, rows.session_codes, "protocol")
 
 
 async def events(request: web.Request) -> web.StreamResponse:

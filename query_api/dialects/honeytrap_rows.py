@@ -2,24 +2,7 @@
 
 from query_api.filters import EVERYTHING, Filter, Names, one_of, one_of_texts
 from query_api.shapes import Member, Shape, address, json_object
-from query_api.sql import Source
 from schemas.kinds import CODES, SESSION_CLOSED_CODE, SESSION_OPEN_CODE
-
-#: Newest first; ties are broken by the position in the log, which no two rows share.
-EVENTS = Source(
-    table="events",
-    time="time",
-    ties="_epoch DESC, _topic DESC, _partition DESC, _offset DESC, _index DESC",
-)
-#: One row per session as it stands now; the same rows as the view sessions_current.
-SESSIONS = Source(
-    table="sessions",
-    final=True,
-    always="NOT removed",
-    time="page_time",
-    ties="sensor DESC, session_id DESC",
-    keys=("sensor", "session_id"),
-)
 
 #: A session's code says whether it is open; the other states that will exist are closed ones.
 _SESSION_TYPE = f"if(state = 'open', {SESSION_OPEN_CODE}, {SESSION_CLOSED_CODE})"

@@ -9,6 +9,7 @@ from query_api import sql
 from query_api.dialects import honeytrap_rows as rows
 from query_api.filters import EVERYTHING, Filter, Names, either, matches_any, one_of, one_of_texts
 from query_api.paging import Page, page_after
+from query_api.sources import EVENTS, SESSIONS
 from query_api.sql import Span, Statement
 
 #: Texts that cannot occur in SQL of ours by chance.
@@ -22,7 +23,7 @@ def placeholders(statement: Statement) -> set[str]:
 def every_statement(filter: Filter) -> list[Statement]:
     shape, span = rows.event_shape(False), Span(0, 1)
     found = []
-    for source in (rows.EVENTS, rows.SESSIONS):
+    for source in (EVENTS, SESSIONS):
         found += [
             sql.count(source, filter),
             sql.page(source, filter, shape, Page(10, 3)),
@@ -31,8 +32,8 @@ def every_statement(filter: Filter) -> list[Statement]:
             sql.window(source, filter, shape, span, 0),
             sql.window(source, filter, shape, span, 5),
         ]
-    found.append(sql.page_keys(rows.SESSIONS, filter, Page(10, 3)))
-    found.append(sql.page(rows.EVENTS, filter, shape, Page(10, 3), since=5))
+    found.append(sql.page_keys(SESSIONS, filter, Page(10, 3)))
+    found.append(sql.page(EVENTS, filter, shape, Page(10, 3), since=5))
     found.append(sql.likely_since(filter, 30))
     return found
 
@@ -55,7 +56,7 @@ def test_no_pattern_and_no_code_is_no_filter() -> None:
     names = Names()
     nothing = matches_any("sensor", [], "sensors", names).and_(either([one_of("type", [], names)]))
     assert nothing == EVERYTHING
-    assert " WHERE " not in sql.count(rows.EVENTS, nothing).sql
+    assert " WHERE " not in sql.count(EVENTS, nothing).sql
 
 
 def test_within_a_list_or_and_between_the_lists_and() -> None:
@@ -71,17 +72,17 @@ def test_an_empty_list_of_names_is_a_filter_that_nothing_passes() -> None:
 
 
 def test_windows_are_bounded_on_both_sides() -> None:
-    statement = sql.window(rows.EVENTS, EVERYTHING, rows.event_shape(False), Span(5, 9), 0)
+    statement = sql.window(EVENTS, EVERYTHING, rows.event_shape(False), Span(5, 9), 0)
     assert "{start:Int64}" in statement.sql and "{end:Int64}" in statement.sql
     assert (statement.parameters["start"], statement.parameters["end"]) == (5, 9)
 
 
 def test_sessions_are_read_as_they_stand_without_removed_ones() -> None:
     for statement in (
-        sql.count(rows.SESSIONS, EVERYTHING),
-        sql.rows_of_keys(rows.SESSIONS, [["a"], ["b"]], rows.session_shape(False)),
+        sql.count(SESSIONS, EVERYTHING),
+        sql.rows_of_keys(SESSIONS, [["a"], ["b"]], rows.session_shape(False)),
     ):
-        assert "sessions FINAL WHERE (NOT removed)" in statement.sql
+        assert "sessions FINAL WHERE (NOT removed AND NOT held)" in statement.sql
 
 
 @given(st.integers(1, 10**8))
