@@ -22,7 +22,11 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True):
+    """``aside``: a WITH clause that members refer to; it may use the keys of the page's rows, ``k0``, ``k1`` …, and is
+    for pages that are read by keys only."""
+
     members: tuple[Member, ...]
+    aside: str = ""
 
     @property
     def columns(self) -> str:
@@ -62,11 +66,10 @@ def _pair(member: Member) -> str:
     """``"name":value`` as an expression, the empty text where the row has no such member."""
     name = f"'\"{member.name}\":'"
     if not member.sparse:
-        value = member.expression if member.raw else f"toJSONString({member.expression})"
+        value = member.expression if member.raw else f"ifNull(toJSONString({member.expression}), 'null')"
         return f"concat({name}, {value})"
-    if member.raw:
-        return f"if(({member.expression}) = '', '', concat({name}, {member.expression}))"
-    return f"if(isNull({member.expression}), '', concat({name}, toJSONString({member.expression})))"
+    value = f"nullIf({member.expression}, '')" if member.raw else f"toJSONString({member.expression})"
+    return f"ifNull(concat({name}, {value}), '')"
 
 
 def json_object(column: str) -> str:

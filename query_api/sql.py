@@ -106,8 +106,9 @@ def rows_of_keys(source: Source, keys: list[list[str]], shape: Shape) -> Stateme
     columns = ", ".join(source.keys)
     arrays = ", ".join(f"{{{name}:Array(String)}}" for name in names)
     chosen = Filter(f"({columns}) IN arrayZip({arrays})", dict(zip(names, keys, strict=True)))
+    aside = f"WITH {shape.aside} " if shape.aside else ""
     return Statement(
-        f"SELECT {shape.columns} FROM {source.rows}{_where(source, chosen)} ORDER BY {source.order}",  # noqa: S608
+        f"{aside}SELECT {shape.columns} FROM {source.rows}{_where(source, chosen)} ORDER BY {source.order}",  # noqa: S608
         chosen.parameters,
         shape.settings,
         "Template",
