@@ -15,7 +15,7 @@ _FILES: dict[type[msgspec.Struct], str] = {
     Connection: "connection.json",
     Session: "session.json",
 }
-_TIMES = {"time", "started", "ended", "first_time", "last_time"}
+_TIMES = {"time", "started", "ended", "first_time", "last_time", "terminate_at"}
 #: What a sensor may write where the record holds microseconds (producers.formats.moments).
 _MOMENT = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}]}
 _MOMENT_NOTE = "RFC 3339 text (without a zone: UTC), or seconds since 1970"
@@ -28,15 +28,19 @@ def schema_of(record: type[msgspec.Struct]) -> dict[str, Any]:
     body = definitions.pop(record.__name__)
     body["description"] = (record.__doc__ or "").split("\n")[0]
     if record is not Session:
-        for name in _TIMES & set(body["properties"]):
-            said = (
-                body["properties"][name].get("description", "").replace("microseconds since 1970 UTC", "").strip(" ,")
-            )
-            body["properties"][name] = {**_MOMENT, "description": f"{said}; {_MOMENT_NOTE}" if said else _MOMENT_NOTE}
+        for described in (body, *definitions.values()):
+            _describe_times(described.get("properties", {}))
     whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **body}
     if definitions:
         whole["$defs"] = definitions
     return whole
+
+
+def _describe_times(properties: dict[str, Any]) -> None:
+    for name in _TIMES & set(properties):
+        said = properties[name].get("description", "").replace(", microseconds since 1970 UTC", "")
+        said = said.replace("microseconds since 1970 UTC", "").strip(" ,")
+        properties[name] = {**_MOMENT, "description": f"{said}; {_MOMENT_NOTE}" if said else _MOMENT_NOTE}
 
 
 def _describable(record: type[msgspec.Struct]) -> type[msgspec.Struct]:

@@ -89,6 +89,17 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     index: Annotated[int, Meta(description="Position in the decoder's output for that offset; set by the reader")] = 0
 
 
+class Amendment(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+    """What an API sets in a session (Fudo facts 2.5); a field that is left out stays as it is in the session."""
+
+    paused: bool | None = None
+    retention_locked: bool | None = None
+    terminate_at: Annotated[
+        int | None, Meta(description="When it is to be ended, microseconds since 1970 UTC; 0 takes it away")
+    ] = None
+    reason: Annotated[str | None, Meta(description="Why it ended or is to end; empty text takes it away")] = None
+
+
 class Connection(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Something happened to one connection: the input of the session machine, one message on ``connections``."""
 
@@ -126,6 +137,10 @@ class Connection(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     last_time: Annotated[int | None, Meta(description="activity: latest event counted")] = None
     record_id: Annotated[str, Meta(description="Deterministic id; its source position by default")] = ""
     attributes: Annotated[dict[str, str], Meta(description="Late facts and tags, merged into the session")] = {}
+    amend: Annotated[Amendment | None, Meta(description="amend: the fields to set")] = None
+    key: Annotated[
+        str, Meta(description="amend, annotate, remove: the session's key as its row has it; made of the rest without")
+    ] = ""
     source: Annotated[str, Meta(description="epoch/topic/partition the record was read from; set by route")] = ""
     positions: Annotated[
         list[int], Meta(description="Source positions of the events this record counts, ascending; set by route")
@@ -171,7 +186,14 @@ class Session(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     version: Annotated[int, Meta(description="Records applied so far: the small counter clients see")] = 0
     created_at: Annotated[int, Meta(description="Broker time of the opening record")] = 0
     modified_at: Annotated[int, Meta(description="Broker time of the last record applied")] = 0
-    removed: bool = False
+    removed: Annotated[bool, Meta(description="Hidden for ever, whatever comes later")] = False
+    paused: Annotated[bool, Meta(description="Set by amend")] = False
+    retention_locked: Annotated[bool, Meta(description="Set by amend: not to be deleted")] = False
+    terminate_at: Annotated[int | None, Meta(description="Set by amend: when it is to be ended")] = None
+    reason: Annotated[str, Meta(description="Set by amend: why it ended or is to end")] = ""
+    requests: Annotated[
+        tuple[str, ...], Meta(description="record_ids of the last records with amend or remove that were applied")
+    ] = ()
     held: Annotated[bool, Meta(description="An end that waits for its opening; hidden until grace is over")] = False
     opened_by: Annotated[str, Meta(description="record_id of the opening record")] = ""
     closed_by: Annotated[str, Meta(description="record_id of the closing record")] = ""
@@ -204,6 +226,7 @@ def position_of(offset: int, index: int) -> int:
 
 
 _encode_key = msgspec.json.Encoder().encode
+_decode_key = msgspec.json.Decoder(list[str]).decode
 
 
 def normal_mac(mac: str) -> str:
@@ -214,11 +237,13 @@ def normal_mac(mac: str) -> str:
 def session_key(record: Connection | Event) -> bytes:
     """The session key as JSON text: what ``connections`` is partitioned by (session-semantics: session key).
 
-    ``[sensor, session_id]`` when there is an id, ``[mac]`` for devices, ``[sensor, protocol, process]`` where the
-    sensor's processes tell its connections apart, else ``[sensor, protocol, client, server]``.
-    Empty when the record names no connection at all.
+    A record that says its ``key`` has that one. Else ``[sensor, session_id]`` when there is an id, ``[mac]`` for
+    devices, ``[sensor, protocol, process]`` where the sensor's processes tell its connections apart, else
+    ``[sensor, protocol, client, server]``. Empty when the record names no connection at all.
     """
     if record.session_id:
+        if isinstance(record, Connection) and record.key:
+            return record.key.encode()
         return _encode_key((record.sensor, record.session_id))
     if record.mac:
         return _encode_key((normal_mac(record.mac),))
@@ -234,3 +259,13 @@ def session_key(record: Connection | Event) -> bytes:
             )
         )
     return b""
+
+
+def may_be_key_of(record: Connection) -> bool:
+    """Whether the ``key`` a record says may be that of its session, spelt as ``session_key`` spells it."""
+    try:
+        parts = _decode_key(record.key)
+    except msgspec.DecodeError:
+        return False
+    named = len(parts) != 2 or parts == [record.sensor, record.session_id]
+    return named and 1 <= len(parts) <= 4 and _encode_key(parts) == record.key.encode()

@@ -84,6 +84,9 @@ def plan(records: Sequence[Message], decoder: Decoder, source: Source, longest: 
                 if waiting is not None:
                     connections.append((key, waiting))
                 connections.append((key, connection))
+                if connection.action is Action.AMEND or connection.action is Action.REMOVE:
+                    # The time of a request, not of the sensor: it proves nothing about the sensor's other sessions.
+                    times[event.sensor].pop()
     connections.extend(pending.items())
     return routed
 

@@ -42,6 +42,8 @@ _ONLY_CONNECTION = (
     "process",
     "disconnect_kind",
     "attributes",
+    "amend",
+    "key",
 )
 _only_connection = attrgetter(*_ONLY_CONNECTION)
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from producers.formats.decoded import Rejection
-from producers.formats.json_object import Fields
+from producers.formats.json_object import Fields, fields_of
 from producers.formats.moments import EXPECTED as TIME_EXPECTED
 from schemas.dead_letters import Reason
 from schemas.times import parse_time
@@ -200,6 +200,25 @@ def _text_by_name(raw: msgspec.Raw) -> dict[str, str]:
     return read
 
 
+def _struct(struct: type[msgspec.Struct]) -> Reader:
+    """An object of known fields only: what it is for would be lost with a name that is misspelt."""
+    readers = readers_of(struct)
+    expected = f"an object of {', '.join(readers)}"
+
+    def reader(raw: msgspec.Raw) -> msgspec.Struct:
+        fields = fields_of(bytes(raw))
+        if isinstance(fields, Rejection):
+            raise UnreadableError(Reason.WRONG_TYPE, expected)
+        if not fields.keys() <= readers.keys():
+            raise UnreadableError(Reason.BAD_VALUE, expected)
+        values = read(fields, readers, required_of(struct))
+        if isinstance(values, Rejection):
+            raise UnreadableError(values.reason, f"{values.field}: {values.expected}")
+        return struct(**values)
+
+    return _named(reader, expected)
+
+
 def _one_of(values: list[str]) -> Reader:
     expected = "one of " + ", ".join(values)
 
@@ -258,6 +277,8 @@ def _reader_of(info: msgspec.inspect.Type) -> Reader:
             return _texts
         case msgspec.inspect.DictType():
             return _text_by_name
+        case msgspec.inspect.StructType(cls=cls):
+            return _struct(cls)
         case msgspec.inspect.EnumType(cls=cls):
             return _one_of([str(each.value) for each in cls])
     raise TypeError(f"no reader for {info}")

@@ -26,7 +26,7 @@ from producers.formats.moments import Moment, micros_of
 from producers.formats.reading import read, readers_of, required_of
 from schemas.dead_letters import Reason
 from schemas.kinds import OTHER
-from schemas.records import Action, Connection, Event
+from schemas.records import Action, Amendment, Connection, Event, may_be_key_of
 
 Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 
@@ -44,6 +44,12 @@ class ClosedEvent(OpenEvent, kw_only=True, omit_defaults=True, gc=False, forbid_
     """The same, without fields we do not know."""
 
 
+class OpenAmendment(Amendment, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
+    """What is to be amended, as an API writes it; a name we do not know is refused, or the change would be lost."""
+
+    terminate_at: Moment | None = None  # type: ignore[assignment]
+
+
 class OpenConnection(Connection, kw_only=True, omit_defaults=True, gc=False):
     """A connection record as a sensor writes it."""
 
@@ -52,6 +58,7 @@ class OpenConnection(Connection, kw_only=True, omit_defaults=True, gc=False):
     ended: Moment | None = None  # type: ignore[assignment]
     first_time: Moment | None = None  # type: ignore[assignment]
     last_time: Moment | None = None  # type: ignore[assignment]
+    amend: OpenAmendment | None = None
 
 
 class ClosedConnection(OpenConnection, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True):
@@ -72,6 +79,7 @@ _open_connection = msgspec.json.Decoder(OpenConnection).decode
 _OTHER_TIMES = ("started", "ended", "first_time", "last_time")
 _other_times = attrgetter(*_OTHER_TIMES)
 
+_WITH_KEY = (Action.AMEND, Action.ANNOTATE, Action.REMOVE)
 _NO_DETAILS = Event(sensor="-", time=0).details
 _BRACE = ord("{")
 
@@ -126,6 +134,9 @@ def decode_connection(value: bytes) -> list[Decoded] | Rejection:
         for field, moment in zip(_OTHER_TIMES, _other_times(connection), strict=True):
             if moment is not None:
                 setattr(connection, field, micros_of(moment))
+        if connection.amend is not None and connection.amend.terminate_at is not None:
+            field = "amend"
+            connection.amend.terminate_at = micros_of(connection.amend.terminate_at)
     except ValueError:
         return Rejection(Reason.BAD_TIME, field, TIME_EXPECTED)
     return _settled_connection(connection, unknown)
@@ -189,7 +200,22 @@ def _settled_connection(connection: Connection, unknown: Fields) -> list[Decoded
             connection.last_time = connection.time
     elif action is Action.SENSOR_START and not connection.boot_id:
         return Rejection(Reason.MISSING_FIELD, "boot_id", "the id of the sensor's new life (sensor_start)")
+    elif (action is Action.AMEND or action is Action.REMOVE or connection.key) and (why := _cannot_write(connection)):
+        return why
     return [Decoded(event_of(connection, unknown), connection)]
+
+
+def _cannot_write(connection: Connection) -> Rejection | None:
+    """Why a record cannot change the session it names."""
+    action = connection.action
+    if not connection.session_id and (action is not Action.REMOVE or not connection.mac):
+        expected = "session_id or mac: what to remove" if action is Action.REMOVE else "session_id: which session it is"
+        return Rejection(Reason.MISSING_FIELD, "session_id", expected)
+    if action is Action.AMEND and connection.amend is None and not connection.attributes:
+        return Rejection(Reason.MISSING_FIELD, "amend", "amend or attributes: what is to be set")
+    if connection.key and (action not in _WITH_KEY or not may_be_key_of(connection)):
+        return Rejection(Reason.BAD_VALUE, "key", "the session's key as its row has it (amend, annotate, remove)")
+    return None
 
 
 def _fields_or_repaired(value: bytes) -> tuple[Fields | Rejection, bool]:

@@ -59,6 +59,17 @@ SELECT DISTINCT _offset, _index FROM events
 WHERE _epoch = {epoch:String} AND _topic = {topic:String} AND _partition = {partition:UInt32}
   AND _offset >= {first:UInt64} AND _offset <= {last:UInt64}"""
 
+IMPORTED = """
+SELECT record_id, _epoch, _topic, _partition, _offset FROM events
+WHERE record_id IN {ids:Array(String)} AND (sensor, time) IN (
+    SELECT tupleElement(place, 1), fromUnixTimestamp64Micro(tupleElement(place, 2), 'UTC')
+    FROM (SELECT arrayJoin(arrayZip({sensors:Array(String)}, {times:Array(Int64)})) AS place))"""
+
+# For the few whose time says nothing: all of the sensor's granules that the index of ids does not rule out.
+IMPORTED_AT_ANY_TIME = """
+SELECT record_id, _epoch, _topic, _partition, _offset FROM events
+WHERE record_id IN {ids:Array(String)} AND sensor IN {sensors:Array(String)}"""
+
 ACTIVE_PARTS = """
 SELECT max(parts) FROM (
     SELECT count() AS parts FROM system.parts
@@ -127,7 +138,7 @@ def _scalar(kind: inspect.Type) -> str:
             return "Bool"
         case inspect.StrType() | inspect.EnumType() | inspect.RawType():
             return "String"
-        case inspect.ListType(item_type=item):
+        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
             return f"Array({_input_type_of(item)})"
         case inspect.DictType(key_type=key, value_type=value):
             return f"Map({_input_type_of(key)}, {_input_type_of(value)})"

@@ -210,7 +210,7 @@ def test_of_a_name_that_comes_twice_the_last_counts() -> None:
         ({"action": "complete", "started": 1}, "flow"),
         ({"action": "activity"}, "other"),
         ({"action": "annotate"}, "other"),
-        ({"action": "amend"}, "other"),
+        ({"action": "amend", "amend": {"paused": True}}, "other"),
         ({"action": "remove"}, "other"),
         ({"action": "sensor_start", "boot_id": "b"}, "service.start"),
         ({"action": "connect", "kind": "New Device"}, "connect"),

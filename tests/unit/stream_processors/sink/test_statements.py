@@ -8,12 +8,15 @@ from stream_processors.sink.statements import INSERT_EVENTS, INSERT_SESSIONS
 
 
 def columns_of(table: str) -> str:
-    return next(
+    """The statements that make the table, and those that add to it."""
+    begins = (f"CREATE TABLE IF NOT EXISTS sojourn.{table} ", f"ALTER TABLE sojourn.{table} ")
+    found = [
         statement
         for migration in migrations(Values())
         for statement in migration.statements
-        if f"CREATE TABLE IF NOT EXISTS sojourn.{table} " in statement
-    )
+        if any(begin in statement for begin in begins)
+    ]
+    return "\n".join(found).replace("ADD COLUMN IF NOT EXISTS ", "")
 
 
 def test_every_field_of_a_record_is_a_column_of_its_table() -> None:
