@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -120,6 +121,22 @@ class Formats(msgspec.Struct, frozen=True, kw_only=True):
     ] = "UTC"
 
 
+class Fudo(msgspec.Struct, frozen=True, kw_only=True):
+    timezone: Annotated[
+        str, Meta(min_length=1, description="Zone of the times in Fudo's API, as Europe/Warsaw; ClickHouse's and ours")
+    ] = "UTC"
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    targets: Annotated[
+        dict[str, str],
+        Meta(description="Backup targets by name: a folder, or https://ENDPOINT/BUCKET[/PREFIX] of S3"),
+    ] = {}
+    s3_region: Annotated[str, Meta(description="Region of the targets in S3")] = "us-east-1"
+    s3_key: Annotated[str, Meta(description="Access key of the targets in S3")] = ""
+    s3_secret: Annotated[str, Meta(description="Its secret", extra={"secret": True})] = ""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings, by section. ``load`` makes one."""
 
@@ -133,6 +150,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sink: Sink = Sink()
     http: Http = Http()
     formats: Formats = Formats()
+    fudo: Fudo = Fudo()
+    backup: Backup = Backup()
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -218,6 +237,8 @@ def load(
             value, origin = default, "default"
         if name == "kafka.bootstrap":
             _check_brokers(value, name, origin)
+        elif name == "fudo.timezone":
+            _check_zone(value, name, origin)
         listed.append(Setting(name, value, origin, text, secret))
         *path, leaf = name.split(".")
         place = tree
@@ -264,6 +285,13 @@ def _convert(value: Any, kind: Any, name: str, origin: str) -> Any:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{name} ({origin}): {error}") from error
+
+
+def _check_zone(text: str, name: str, origin: str) -> None:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SettingsError(f"{name} ({origin}): {text!r} is no zone; a name as Europe/Warsaw was expected") from error
 
 
 def _check_brokers(text: str, name: str, origin: str) -> None:
