@@ -13,7 +13,7 @@ log = structlog.get_logger()
 JSON = "application/json"
 
 
-def page_response(head: Mapping[str, int], member: str, rows: bytes) -> web.Response:
+def page_response(head: Mapping[str, object], member: str, rows: bytes) -> web.Response:
     """``head``'s members, then the rows under ``member``."""
     body = _opened(head, member) + (b"\n" + rows + b"\n" if rows else b"") + b"]}\n"
     return web.Response(body=body, content_type=JSON)
@@ -21,7 +21,7 @@ def page_response(head: Mapping[str, int], member: str, rows: bytes) -> web.Resp
 
 async def stream_response(
     request: web.Request,
-    head: Mapping[str, int],
+    head: Mapping[str, object],
     member: str,
     rows: AsyncIterator[bytes],
     tail: Mapping[str, object],
@@ -47,7 +47,7 @@ async def stream_response(
     return response
 
 
-def _opened(head: Mapping[str, int], member: str) -> bytes:
+def _opened(head: Mapping[str, object], member: str) -> bytes:
     members = b"".join(_text(name) + b":" + _text(value) + b"," for name, value in head.items())
     return b"{" + members + _text(member) + b":["
 

@@ -32,7 +32,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 async def read_page(reader: Reader, listing: Listing, page: Extent) -> tuple[int, int, bytes]:
     """Total, matched, and the page's rows as JSON text with commas between. Raises ApiError."""
     total = reader.number(sql.count(listing.source, EVERYTHING))
-    rows = _rows(reader, listing, page)
+    rows = read_rows(reader, listing, page)
     try:
         if not listing.filter.where:
             stored, found = await together(total, rows)
@@ -44,7 +44,8 @@ async def read_page(reader: Reader, listing: Listing, page: Extent) -> tuple[int
     return stored, passed, found
 
 
-async def _rows(reader: Reader, listing: Listing, page: Extent) -> bytes:
+async def read_rows(reader: Reader, listing: Listing, page: Extent) -> bytes:
+    """The rows of a page as JSON text with commas between. Raises ApiError or InvalidPatternError."""
     if listing.source.keys:
         return await _rows_by_keys(reader, listing, page)
     if listing.by_hour is not None:
