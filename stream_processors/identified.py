@@ -300,8 +300,8 @@ class IdentifiedSessions:
                 self._close(key, session, EndReason.DISCONNECT, ended_at)
             else:
                 self._judge_restart(key, session)
-        elif began < session.started_at:
-            # Two openings under one id: the earliest start stands.
+        elif (began, record.record_id) < (session.started_at, session.opened_by):
+            # Two openings under one id: the earliest start stands; of one time, any order that is always the same.
             session.started_at = began
             session.opened_by = record.record_id
             session.connect_kind = record.kind or session.connect_kind
@@ -323,13 +323,13 @@ class IdentifiedSessions:
             # An orphan, unless its connect comes; of two disconnects the later counts.
             if self._held.release(key):
                 session.held = True
-            if session.ended_at is None or time > session.ended_at:
+            if session.ended_at is None or _ends_later(record, session.ended_at, session.closed_by):
                 session.closed_by = record.record_id
                 close(session, EndReason.ORPHAN, time)
         elif reason in EVIDENCE:
             self.counters.add("connections_repeated_total")
             known = reported_end(session)
-            if known is None or time > known:
+            if known is None or _ends_later(record, known, session.closed_by):
                 session.closed_by = record.record_id
                 close(session, reason, time)
         else:
@@ -486,3 +486,8 @@ class IdentifiedSessions:
             end = self._due_end(session, 0)
             if end is not None:
                 self._guess(key, session, end)
+
+
+def _ends_later(record: Connection, ended_at: int, closed_by: str) -> bool:
+    """Of two closings the later counts; of one time, any order that is always the same."""
+    return record.time > ended_at or (record.time == ended_at and record.record_id < closed_by)

@@ -1,138 +1,99 @@
 """The rules of session-semantics once more, the slow way: all records of a key at hand, sorted, paired by the text.
 
-Shares no code with the session machine; tests compare the two.
+Shares no code with the session machine; the properties and the oracle test (tests/chaos) compare the two.
 """
 
+import json
 from collections import defaultdict
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any
+from uuid import UUID, uuid5
 
-from schemas.records import Action, Connection
+from schemas.records import Connection, Session
 from schemas.settings import Sessions
+from schemas.times import SECOND, rfc3339
 
-SECOND = 1_000_000
-FOREVER = 1 << 62
-MISSING = "<missing event>"
-
-
-class Row(NamedTuple):
-    """What a session must look like, whatever the order of arrival. Times in microseconds UTC."""
-
-    key: str
-    started_at: int | None
-    ended_at: int | None
-    end_reason: str
-    last_activity_at: int
-    event_count: int
-    connect_kind: str
-    disconnect_kind: str
+NAMESPACE = UUID("5c1a1f0e-7d2b-5d0a-9f53-0b6e4c0d7a11")
+WHO = ("sensor", "protocol", "client_ip", "client_port", "client_name", "server_ip", "server_port", "server_name")
+WHO += ("mac", "token", "location", "category", "container_id", "boot_id")
+Key = tuple[str, ...]
+MISSING, FOREVER = "<missing event>", 1 << 62
 
 
-def sessions_of(records: list[Connection], limits: Sessions, reached: int) -> list[Row]:
-    """All sessions of ``records`` when every sensor's event time has come to ``reached`` (microseconds UTC)."""
-    keys: dict[tuple[str, ...], dict[tuple[str, int], Connection]] = defaultdict(dict)
+def sessions_of(records: list[Connection], limits: Sessions, reached: dict[str, int]) -> list[Session]:
+    """All sessions of ``records`` when the event time of each sensor has come to ``reached`` (microseconds UTC)."""
+    keys: dict[Key, dict[tuple[str, int], Connection]] = defaultdict(dict)
     for record in records:
-        if record.session_id:
-            key: tuple[str, ...] = (record.sensor, record.session_id)
-        elif record.mac:
-            key = (record.mac,)
-        else:
-            ends = f"{record.client_ip}:{record.client_port}", f"{record.server_ip}:{record.server_port}"
-            key = (record.sensor, record.protocol, *ends)
-        keys[key][record.source, record.positions[0]] = record
-    rows = []
+        ends = f"{record.client_ip}:{record.client_port}", f"{record.server_ip}:{record.server_port}"
+        mac = record.mac.lower().replace(":", "")
+        named = (record.sensor, record.session_id) if record.session_id else (mac,) if mac else ()
+        keys[named or (record.sensor, record.protocol, *ends)][record.source, record.positions[0]] = record
+    found = []
     for key, once in keys.items():
         ordered = sorted(once.values(), key=lambda record: (record.time, record.record_id))
-        rows += _one(key, ordered, limits, reached) if len(key) == 2 else _many(key, ordered, limits, reached)
-    return sorted(rows, key=str)
+        found += (_one if len(key) == 2 else _many)(key, ordered, limits, reached[ordered[0].sensor])
+    return found
 
 
-def _one(key: tuple[str, ...], records: list[Connection], limits: Sessions, reached: int) -> list[Row]:
-    """The sensor's id: all records are one session."""
-    connects = [one for one in records if one.action is Action.CONNECT]
-    closes = [one for one in records if one.action is Action.DISCONNECT]
-    last, total, name = max(one.time for one in records), len(records), "/".join(key)
-    if not connects:
-        if not closes:
-            return []
-        return [Row(name, None, closes[-1].time, "orphan", last, total, "", closes[-1].kind)]
-    start, kind = connects[0].time, connects[0].kind
-    if closes:
-        return [Row(name, start, max(start, closes[-1].time), "disconnect", last, total, kind, closes[-1].kind)]
-    return [_open(name, start, last, total, kind, records[0].protocol, limits, reached)]
+def _one(key: Key, records: list[Connection], limits: Sessions, reached: int) -> list[Session]:
+    """The sensor's id: all records are one session, from its earliest opening to its latest closing."""
+    opened = [(r.started or r.time, r.record_id, r) for r in records if r.opens or r.action in ("connect", "complete")]
+    closed = [(-(r.ended or r.time), r.record_id, r) for r in records if r.action in ("disconnect", "complete")]
+    start, _, opener = min(opened, default=(None, "", None))
+    end, _, closer = min(closed, default=(None, "", None))
+    last = max((r.ended or r.time for r in records if r.action != "annotate"), default=0)
+    reason = closer.action if closer else _guess(start or 0, last, records, limits, reached)
+    return [_session(key, records, opener, closer, -end if end else last, last, reason)] if opened or closed else []
 
 
-def _many(key: tuple[str, ...], records: list[Connection], limits: Sessions, reached: int) -> list[Row]:
-    """No id: an opening pairs with the next event that is strictly later."""
-    device, name, protocol = len(key) == 1, "/".join(key), records[0].protocol
-    opens = {
-        t: [r for r in records if r.action is Action.CONNECT and r.time == t] for t in _times(records, Action.CONNECT)
-    }
-    closes = {
-        t: [r for r in records if r.action is Action.DISCONNECT and r.time == t]
-        for t in _times(records, Action.DISCONNECT)
-    }
-    # An opening, or an orphan's end; whether it is an opening; its end; the time of the opening that superseded it.
-    spans: list[tuple[int, bool, int | None, int | None]] = []
-    used: set[int] = set()
-    for start in opens:
-        following = min((t for t in [*opens, *closes] if t > start), default=None)
-        if start in closes and start not in used and not device:
-            following = start
-        if following in closes:
-            used.add(following)
-            spans.append((start, True, following, None))
-        else:
-            spans.append((start, True, None, following))
-    spans += [(time, False, time, None) for time in closes if time not in used]
-    spans.sort(key=lambda span: span[:2])
-    rows = []
-    for number, (start, opened, end, following) in enumerate(spans):
-        later = [span[0] for span in spans[number + 1 :]]
-        until = min([*later, FOREVER if end is None else end + round(limits.grace * SECOND) + 1])
-        mine = [r for r in records if r.action is Action.ACTIVITY and start <= r.time < until]
-        orphan = not opened
-        last = max([start, end or start, *[r.time for r in mine if end is None or r.time < end]])
-        total = len(mine) + (len(closes[end]) if end is not None else 0) + (0 if orphan else len(opens[start]))
-        kind = MISSING if orphan and device else "" if orphan else _name(opens[start])
-        if end is not None:
-            rows.append(
-                Row(
-                    name,
-                    None if orphan else start,
-                    end,
-                    "orphan" if orphan else "disconnect",
-                    last,
-                    total,
-                    kind,
-                    closes[end][0].kind,
-                )
-            )
-            continue
-        horizon = reached if following is None else following - 1 + round(limits.grace * SECOND)
-        row = _open(name, start, last, total, kind, "device" if device else protocol, limits, horizon)
-        if following is not None:
-            row = row._replace(
-                end_reason=row.end_reason or "superseded", ended_at=last, disconnect_kind=MISSING if device else ""
-            )
-        rows.append(row)
-    return rows
+def _many(key: Key, records: list[Connection], limits: Sessions, reached: int) -> list[Session]:
+    """No id: an opening pairs with the next event that is strictly later; what is left over is no opening's end."""
+    device, grace, found, ends = len(key) == 1, round(limits.grace * SECOND), [], {}
+    opens, closes = ({r.time: r for r in reversed(records) if r.action == each} for each in ("connect", "disconnect"))
+    opens |= {r.time: r for r in reversed(records) if r.kind == "New Device"}
+    for start, after in pairwise([*sorted(opens | closes), 0]):
+        end = start if not device and start in closes.keys() - ends.values() else after
+        if start in opens and end in closes:
+            ends[start] = end
+    begun = sorted([(time, 0) for time in closes.keys() - ends.values()] + [(time, 1) for time in opens])
+    for (start, opened), (after, _) in pairwise([*begun, (FOREVER, 1)]):
+        end = ends.get(start) if opened else start
+        until, opener = min(after, FOREVER if end is None else end + grace + 1), opens[start] if opened else None
+        touches = [r for r in records if r.action in ("activity", "annotate") and start <= r.time < until]
+        last = max([end or start, *(r.time for r in touches if r.action == "activity" and r.time < (end or FOREVER))])
+        its = [r for r in records if (r.time, r.action) in ((opener and start, "connect"), (end, "disconnect"))]
+        reason = "disconnect" if end else _guess(start, last, records, limits, min(reached, after - 1 + grace))
+        reason = reason or ("superseded" if after < FOREVER else "")
+        found.append(_session(key, its + touches, opener, closes[end] if end else None, end or last, last, reason))
+    return found
 
 
-def _open(
-    name: str, start: int, last: int, total: int, kind: str, protocol: str, limits: Sessions, reached: int
-) -> Row:
-    idle = 0.0 if protocol == "device" else limits.idle.get(protocol, limits.idle[""])
-    longest, grace = 0.0 if protocol == "device" else limits.max_duration, limits.grace
-    ends = [(last + idle * SECOND, "idle_timeout")] if idle and reached >= last + (idle + grace) * SECOND else []
-    if longest and reached >= start + (longest + grace) * SECOND:
-        ends.append((start + longest * SECOND, "max_duration"))
-    reason = min(ends)[1] if ends else ""
-    return Row(name, start, last if reason else None, reason, last, total, kind, "")
+def _guess(start: int, last: int, records: list[Connection], limits: Sessions, reached: int) -> str:
+    """Why a session without an end is over, by event time alone; empty while it may go on. A device's never is."""
+    protocol = next((r.protocol for r in records if r.protocol), "")
+    idle, longest = limits.idle.get(protocol, limits.idle[""]) * SECOND, limits.max_duration * SECOND
+    due = [(last + idle, "idle_timeout")] * bool(idle) + [(start + longest, "max_duration")] * bool(longest)
+    over = [each for each in due if reached >= each[0] + limits.grace * SECOND and not records[0].mac]
+    return min(over)[1] if over else ""
 
 
-def _times(records: list[Connection], action: Action) -> list[int]:
-    return sorted({record.time for record in records if record.action is action})
-
-
-def _name(openers: list[Connection]) -> str:
-    return min(openers, key=lambda one: (one.kind != "New Device", one.record_id)).kind
+def _session(key: Key, mine: list[Connection], opener: Any, closer: Any, end: int, last: int, reason: str) -> Session:
+    """The session of the records ``mine``. Its id is the sensor's, else made of the key and its opening or end."""
+    start, missing = (opener.started or opener.time) if opener else None, MISSING if len(key) == 1 else ""
+    text, skewed = json.dumps(key, separators=(",", ":")), bool(opener) and end < start
+    name = key[1] if len(key) == 2 else str(uuid5(NAMESPACE, f"{text}@{start if opener else f'end@{end}'}"))
+    one = Session(session_id=name, sensor="", key=text, started_at=start, last_activity_at=last, event_count=len(mine))
+    for field in WHO:
+        setattr(one, field, next((value for r in mine if (value := getattr(r, field))), getattr(one, field)))
+    for said in sorted(mine, key=lambda r: (r.attributes.get("login") == "success", r.time, r.user)):
+        one.user, one.user_seen_at = (said.user, said.time) if said.user else (one.user, one.user_seen_at)
+        one.attributes |= said.attributes
+    one.opened_by, one.connect_kind = (opener.record_id, opener.kind) if opener else ("", missing)
+    if reason:
+        one.state, one.end_reason, one.ended_at = "closed", reason if opener else "orphan", max(start or end, end)
+        one.closed_by, one.disconnect_kind = (closer.record_id, closer.kind) if closer else ("", missing)
+    if reason and opener:
+        one.duration, one.duration_quality = (one.ended_at - start) / SECOND, "exact" if closer else "lower_bound"
+    if skewed:
+        one.flags, one.attributes = ["clock_skew"], {**one.attributes, "reported_end": rfc3339(end)}
+    return one
