@@ -18,7 +18,7 @@ from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.publisher import Item, Publisher, partition_of
 from producers.lines import Line
 from producers.produce_report import Report
-from producers.record_ids import RecordIds
+from producers.record_ids import IMPORT_HEADER, RecordIds
 from producers.tables import Table, converted, table_of, zone_of
 from schemas.dead_letters import Reason
 from schemas.settings import Settings
@@ -32,8 +32,6 @@ _FIRST_PAUSE = 0.5
 
 #: Chunks of lines of followed files that wait for their turn.
 _WAITING = 8
-
-_IMPORT = ("import", b"1")
 
 
 async def produce(
@@ -205,7 +203,7 @@ def _check(
         record_id = ids.next(destination.sensor, line.value).encode()
         # Equal ids must meet in one partition, so a record that names no connection is keyed by its id.
         key = destination.key or record_id
-        checked.append((destination, (key, line.value, (("record_id", record_id), _IMPORT))))
+        checked.append((destination, (key, line.value, (("record_id", record_id), IMPORT_HEADER))))
     return checked
 
 

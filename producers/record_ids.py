@@ -2,6 +2,9 @@
 
 from hashlib import blake2b
 
+#: Says that a message is a line of a file and its header ``record_id`` the id of that line: it may have come before.
+IMPORT_HEADER = ("import", b"1")
+
 #: Equal lines further apart than this many different ones count as the same line.
 _WINDOW = 262_144
 

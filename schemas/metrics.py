@@ -24,6 +24,7 @@ Counter = Literal[
     # sink
     "rows_inserted_total",
     "rows_already_stored_total",  # left out, because the table had them
+    "records_imported_again_total",  # lines of a file that an earlier import had stored: left out
     "rows_refused_total",  # refused by ClickHouse, each is a dead letter
     "inserts_retried_total",
     "inserts_fenced_total",  # another sink owns the partition

@@ -25,6 +25,7 @@ from schemas.settings import Settings
 from stream_processors import groups
 from stream_processors.finding import Finder
 from stream_processors.heartbeat import Marks, beat, heartbeat, instance_name, send
+from stream_processors.import_check import ImportCheck
 from stream_processors.intake import Intake
 from stream_processors.lanes import Lanes, repeated
 from stream_processors.lean_records import use_lean_records
@@ -101,6 +102,7 @@ class Worker:
         self._sessions = Sessions(self._intake, self._publisher, self._counters)
         self._restorer = Restorer(settings, self._intake, self._sessions)
         self._finder = Finder(settings, self._sessions, self._restorer)
+        self._imports = ImportCheck(settings, self._router.source, self._restorer.committed)
         self._instance = instance_name()
         self._intake.on_gap = self._router.gap
         self._intake.on_rewound = self._rewound
@@ -137,7 +139,7 @@ class Worker:
         return 0
 
     def _agents(self, app: Any) -> list[Lanes[Any]]:
-        router = Lanes(app, self._router.plan, self._router.deliver)
+        router = Lanes(app, self._router.plan, self._router.deliver, self._imports.settle)
         sessionizer = Lanes(app, self._sessions.plan, self._sessions.deliver)
         sources = batch_topics(app, *(topic.name for topic in topics.sensor_topics()))
 
@@ -230,6 +232,7 @@ class Worker:
                 # The last word: nothing is assigned any more, and the counters are complete.
                 await self._say("stopped")
                 await self._publisher.stop()
+                await self._imports.close()
         except TimeoutError as error:
             await self._abandon(error)
 

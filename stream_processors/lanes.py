@@ -32,8 +32,12 @@ class Lanes(Generic[Planned]):
         app: Any,
         plan: Callable[[RecordBatch], Planned],
         deliver: Callable[[RecordBatch, Planned], Awaitable[None]],
+        settle: Callable[[RecordBatch, Callable[[], bool]], Awaitable[bool]] | None = None,
     ) -> None:
+        """``settle`` is awaited before ``plan``, for what is not for this worker to decide; false gives the batch up,
+        when it is not wanted any more."""
         self._app = app
+        self._settle = settle
         self._plan = plan
         self._deliver = deliver
         self._queues: dict[TP, asyncio.Queue[Any]] = {}
@@ -55,10 +59,15 @@ class Lanes(Generic[Planned]):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _lane(self, queue: asyncio.Queue[Any]) -> None:
+        given_up = -1
         while True:
             event = await queue.get()
+            batch = event.value
             try:
-                event.value.processed = await self._process(event.value)
+                # Behind a batch that was given up nothing is done before that one was read again: positions count up.
+                batch.processed = batch.generation != given_up and await self._process(batch)
+                if not batch.processed:
+                    given_up = batch.generation
             except Exception as error:
                 # Not acknowledged to Faust either: nothing behind this batch may look finished.
                 await self._app.crash(error)
@@ -69,12 +78,18 @@ class Lanes(Generic[Planned]):
         """Whether the batch may be committed; it may not when its partition went elsewhere meanwhile."""
         if not self._is_current(batch):
             return False
+        if self._settle is not None and not await self._settle(batch, lambda: self._may_wait(batch)):
+            return False
         planned = self._plan(batch)
         return await repeated(
             lambda: self._deliver(batch, planned),
             lambda: self._is_current(batch) and not self._app.should_stop,
             str(batch.tp),
         )
+
+    def _may_wait(self, batch: RecordBatch) -> bool:
+        """Whether a batch of which nothing is published yet may wait on: a rebalance would wait for it."""
+        return self._is_current(batch) and not self._app.rebalancing and not self._app.should_stop
 
     def _is_current(self, batch: RecordBatch) -> bool:
         return bool(batch.generation == self._app.consumer_generation_id)

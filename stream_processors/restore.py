@@ -136,13 +136,13 @@ class Restorer:
         """Broker time (microseconds UTC) of the first record of ``connections`` that will be read, else now."""
         kafka = self._settings.kafka
         place = TopicPartition(topics.CONNECTIONS, partition)
-        offset = await self._committed(groups.WORKER, topics.CONNECTIONS, [place])
+        offset = await self.committed(groups.WORKER, topics.CONNECTIONS, [place])
         async with aclosing(read_history(kafka, offset)) as history:
             async for _, records in history:
                 return records[0].timestamp * 1000
         return time.time_ns() // 1000
 
-    async def _committed(self, group: str, topic: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
+    async def committed(self, group: str, topic: str, places: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Where a group goes on in this epoch of a topic; 0 where it has committed nothing."""
         epoch = self._intake.epochs[topic]
         admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka.bootstrap, client_id=groups.WORKER)
@@ -162,7 +162,7 @@ class Restorer:
     async def _tails(self, partitions: set[int]) -> dict[int, Tail]:
         """Per partition the sessions that the sink may not have stored yet, in their latest version."""
         places = [TopicPartition(topics.SESSIONS, partition) for partition in sorted(partitions)]
-        starts = await self._committed(groups.SINK, topics.SESSIONS, places)
+        starts = await self.committed(groups.SINK, topics.SESSIONS, places)
         tails: dict[int, Tail] = {partition: {} for partition in partitions}
         async for partition, records in read_history(self._settings.kafka, starts):
             tail = tails[partition.partition]

@@ -10,6 +10,8 @@ case         when                                                what is inserte
 new          the block begins behind the frontier                all its rows                          yes
 same         the table has all its rows                          nothing                               yes
 overlapping  the table has some of its rows                      the others, under a token of theirs   yes
+double       a line of a file whose id another place has     the other rows                        yes
+             (``imports``)
 below        the block ends below what was placed before         nothing: a message delivered twice    no
 ambiguous    an insert may or may not have happened: connection  the same rows, token and ingested_at  after the
              lost after the body, time-out, server ended         again, without end; then what the     answer

@@ -15,6 +15,11 @@ class Place(msgspec.Struct, frozen=True, order=True):
     def topic_partition(self) -> TopicPartition:
         return TopicPartition(self.topic, self.partition)
 
+    @property
+    def source(self) -> tuple[str, str, int]:
+        """Epoch, topic and partition."""
+        return self.epoch, self.topic, self.partition
+
     def query_prefix(self) -> str:
         """Query ids of all inserts of this partition begin so, whoever owns it (hard-questions: fencing)."""
         return f"sink/{self.topic}/{self.partition}/"

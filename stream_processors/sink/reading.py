@@ -32,7 +32,7 @@ class Reader:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._source = Source(place.epoch, place.topic, place.partition)
-        self._decoder = _decoder_of(place.topic)
+        self._decoder = decoder_of(place.topic)
 
     def read(self, messages: Sequence[Message]) -> Reading:
         """Messages without a row are left out: ``route`` writes the dead letters of what cannot be decoded."""
@@ -103,7 +103,8 @@ def dead_letter(place: Place, offset: int, message: Message | None, reason: Reas
     return letter
 
 
-def _decoder_of(topic: str) -> Decoder | None:
+def decoder_of(topic: str) -> Decoder | None:
+    """None for ``sessions``. Raises ValueError for a topic that no sensor writes."""
     if topic == SESSIONS:
         return None
     name = format_of(topic)

@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from producers.kafka.history import read_history
 from producers.kafka.message import Message
 from schemas.settings import Kafka
+from stream_processors.imports import doubles
 from stream_processors.sink.answers import FencedError, RefusedError, UnansweredError
 from stream_processors.sink.backoff import Backoff
 from stream_processors.sink.places import Place
@@ -50,6 +51,9 @@ async def refill(kafka: Kafka, writer: Writer, place: Place, first: int, last: i
         async for messages in slices:
             reading = reader.read(messages)
             part = Part(reading.rows, reading.offsets)
+            asked = part.imported(messages)
+            if asked:
+                part = part.without_messages(doubles(place.source, asked, await writer.imported(asked)))
             found.messages += len(messages)
             found.rows += len(part.rows)
             if part.rows:

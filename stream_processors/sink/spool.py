@@ -7,6 +7,7 @@ import msgspec
 
 from producers.kafka.message import Message
 from schemas.records import Event, Session
+from stream_processors.imports import Imported, imported_of, is_import
 from stream_processors.sink.ledger import Position, label_of_part
 
 Row = Event | Session
@@ -28,6 +29,18 @@ class Part(msgspec.Struct, frozen=True):
     def without(self, stored: Collection[Position]) -> "Part":
         """The rows at other positions."""
         return self.at([number for number, position in enumerate(self.positions()) if position not in stored])
+
+    def without_messages(self, offsets: Collection[int]) -> "Part":
+        """The rows of other messages."""
+        return self.at([number for number, offset in enumerate(self.offsets) if offset not in offsets])
+
+    def imported(self, messages: Sequence[Message]) -> list[Imported]:
+        """The imported messages among these, by their first row here."""
+        imports = {message.offset for message in messages if message.headers and is_import(message)}
+        if not imports:
+            return []
+        rows = zip(self.offsets, self.rows, strict=True)
+        return imported_of([(offset, row) for offset, row in rows if isinstance(row, Event)], imports)
 
     def at(self, numbers: Sequence[int]) -> "Part":
         """The rows with these numbers, ascending."""

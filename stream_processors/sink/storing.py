@@ -9,6 +9,7 @@ from producers.kafka.publisher import Publisher
 from schemas.dead_letters import Reason
 from schemas.metrics import Counters
 from schemas.topics import SESSIONS
+from stream_processors.imports import doubles
 from stream_processors.sink.answers import RefusedError, UnansweredError
 from stream_processors.sink.backoff import Backoff
 from stream_processors.sink.ledger import Case, Ledger, Position, case_of, label_of_block
@@ -46,12 +47,14 @@ class Storing:
         part = block.part()
         if place.topic == SESSIONS:
             part = newest(part)
-        elif part.rows and ledger.may_hold(block.first):
-            stored = await self._stored_between(place, block.first, block.last)
-            if case_of(part.positions(), stored) is not Case.NEW:
-                self._counters.add("rows_already_stored_total", len(stored))
-                part = part.without(stored)
-                label = part.label() if part.rows else label
+        else:
+            part = await self._without_doubles(place, part, block)
+            if part.rows and ledger.may_hold(block.first):
+                stored = await self._stored_between(place, block.first, block.last)
+                if case_of(part.positions(), stored) is not Case.NEW:
+                    self._counters.add("rows_already_stored_total", len(stored))
+                    part = part.without(stored)
+                    label = part.label() if part.rows else label
         await self._insert(place, owner, part, label, block)
         ledger.done = block.last + 1
 
@@ -68,6 +71,16 @@ class Storing:
             else:
                 self.trouble = ""
                 return result
+
+    async def _without_doubles(self, place: Place, part: Part, block: Block) -> Part:
+        """The rows but those of imported messages that were imported before (``imports``)."""
+        asked = part.imported(block.messages)
+        if not asked:
+            return part
+        known = await self.until_answered(lambda: self._writer.imported(asked))
+        again = doubles(place.source, asked, known)
+        self._counters.add("records_imported_again_total", len(again))
+        return part.without_messages(again)
 
     async def _insert(self, place: Place, owner: int, part: Part, label: str, block: Block) -> None:
         refill = 0

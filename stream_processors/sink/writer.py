@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -14,6 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.settings import ClickHouse
 from schemas.topics import SESSIONS
+from stream_processors.imports import Imported, Origin
 from stream_processors.sink import statements
 from stream_processors.sink.answers import meaning_of
 from stream_processors.sink.ledger import query_id_of, token_of
@@ -38,6 +39,9 @@ _INSERT_SETTINGS = {
     # Details are an object in the message and text in the table.
     "input_format_json_read_objects_as_strings": 1,
 }
+
+#: Bytes of one question for imported ids: the server takes 128 KiB of a parameter.
+_QUESTION = 65_536
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -141,6 +145,24 @@ class Writer:
         )
         return {(offset, index) for offset, index in rows}
 
+    async def imported(self, asked: Sequence[Imported]) -> dict[str, set[Origin]]:
+        """Where the ids of imported messages are stored, those that are."""
+        found: dict[str, set[Origin]] = {}
+        timed = [one for one in asked if one.time is not None]
+        for some in _portions(timed):
+            times = {"times": [one.time for one in some]}
+            await self._find(statements.IMPORTED, some, times, found)
+        for some in _portions([one for one in asked if one.time is None]):
+            await self._find(statements.IMPORTED_AT_ANY_TIME, some, {}, found)
+        return found
+
+    async def _find(
+        self, statement: str, asked: Sequence[Imported], more: dict[str, Any], found: dict[str, set[Origin]]
+    ) -> None:
+        parameters = {"ids": [one.record_id for one in asked], "sensors": [one.sensor for one in asked], **more}
+        for record_id, epoch, topic, partition, offset in await self._query(statement, parameters):
+            found.setdefault(record_id, set()).add((epoch, topic, partition, offset))
+
     async def active_parts(self) -> int:
         """Active parts of the fullest table partition that the sink writes to."""
         rows = await self._query(statements.ACTIVE_PARTS, {})
@@ -197,3 +219,17 @@ class Writer:
                 except (ClickHouseError, aiohttp.ClientError, OSError) as error:
                     raise meaning_of(getattr(error, "code", None), str(error)) from error
             return self._client
+
+
+def _portions(asked: Sequence[Imported]) -> Iterator[list[Imported]]:
+    """Few enough for one question each."""
+    portion: list[Imported] = []
+    size = 0
+    for one in asked:
+        if portion and size + one.size > _QUESTION:
+            yield portion
+            portion, size = [], 0
+        portion.append(one)
+        size += one.size
+    if portion:
+        yield portion

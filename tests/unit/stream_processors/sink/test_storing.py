@@ -1,13 +1,17 @@
 """The table of cases of ``stream_processors.sink.ledger``, one test each; the writer is played by a list of answers."""
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 
 from producers.kafka.publisher import Publisher
+from producers.record_ids import IMPORT_HEADER
 from schemas.dead_letters import DeadLetter
 from schemas.metrics import Counters
 from schemas.records import Event, Session
 from schemas.settings import Kafka
+from stream_processors.imports import Imported, Origin
 from stream_processors.sink import storing as storing_module
 from stream_processors.sink.answers import FencedError, RefusedError, UnansweredError, meaning_of
 from stream_processors.sink.ledger import Case, Ledger, Position, case_of
@@ -42,6 +46,8 @@ class Table:
         self.faults: list[tuple[Exception, bool]] = []
         self.forgets_rows_of_next_insert = False
         self.lookups = 0
+        #: Ids of imports → where they are stored.
+        self.ids: dict[str, set[Origin]] = {}
 
     async def insert(self, place: Place, owner: int, rows: list[Row], label: str, ingested_at: int) -> None:
         fault, stored_before = self.faults.pop(0) if self.faults else (None, True)
@@ -66,6 +72,9 @@ class Table:
     async def stored(self, place: Place, first: int, last: int) -> set[Position]:
         self.lookups += 1
         return {position for position in self.rows if first <= position[0] <= last}
+
+    async def imported(self, asked: Sequence[Imported]) -> dict[str, set[Origin]]:
+        return {one.record_id: self.ids[one.record_id] for one in asked if one.record_id in self.ids}
 
 
 def block(first: int, last: int, rows_each: int = 1) -> Block:
@@ -96,6 +105,19 @@ def letters(monkeypatch: pytest.MonkeyPatch) -> list[DeadLetter]:
 async def store(table: Table, ledger: Ledger, one: Block, counters: Counters | None = None) -> None:
     storing = Storing(table, Publisher(Kafka()), counters or Counters())  # type: ignore[arg-type]
     await storing.store(ledger, 1, one)
+
+
+async def test_double_a_line_that_was_imported_before_is_left_out_and_settled(letters: list[DeadLetter]) -> None:
+    table, ledger, counters = Table(), Ledger(PLACE, 10, 10), Counters()
+    table.ids = {"id-10": {("older", "sensor.events", 0, 3)}, "id-12": {(*PLACE.source, 12)}}
+    rows = [Event(sensor="s", time=1, offset=offset, record_id=f"id-{offset % 13}") for offset in range(10, 25)]
+    headers = (("record_id", b"x"), IMPORT_HEADER)
+    messages = [Message(offset, headers=headers if offset != 23 else ()) for offset in range(10, 25)]
+    await store(table, ledger, Block(10, 24, rows, list(range(10, 25)), messages, ingested_at=1), counters)
+    # 10 is stored elsewhere, 12 here; 24 has the id of 11. 23 has that of 10 and does not say that it is an import.
+    assert table.rows == [(offset, 0) for offset in range(11, 24)]
+    assert counters.values["records_imported_again_total"] == 2
+    assert (ledger.done, letters) == (25, [])
 
 
 def test_the_case_follows_from_what_the_table_has() -> None:
