@@ -26,7 +26,7 @@ from query_api.dialects import honeytrap_rows as rows
 from query_api.filters import EVERYTHING, Filter, Names, matches_any
 from query_api.main import make_app, make_runner
 from query_api.paging import Page
-from query_api.reader import Reader
+from query_api.reader import Connection, Reader
 from query_api.sources import EVENTS, SESSIONS
 from query_api.sql import Source, Statement
 from schemas.settings import Settings
@@ -127,7 +127,8 @@ async def ask(settings: Settings, runs: int, events: int) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    reader = Reader(settings)
+    connection = Connection(settings)
+    reader = Reader(connection, None)
     print(f"{'':34} {'p50 ms':>8} {'p95 ms':>8} {'raw p50':>8} {'ratio':>6}")
     async with aiohttp.ClientSession() as http:
         for name, path, body in CALLS:
@@ -152,7 +153,7 @@ async def ask(settings: Settings, runs: int, events: int) -> None:
                 size += len(chunk)
         seconds = time.perf_counter() - began
         print(f"unpaged, one sensor of {events:,} events: {size / 1e6:.0f} MB in {seconds:.1f} s")
-    await reader.close()
+    await connection.close()
     await runner.cleanup()
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 # The vocabulary of the options; nothing else of ours is loaded before a command needs it.
+from deploy.auth_cli import app as auth_app
 from schemas.dead_letters import Reason, Stage
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ app.add_typer(schema_app, name="schema")
 app.add_typer(docs_app, name="docs")
 letters_app = typer.Typer(help="Records that could not be used.", rich_markup_mode=None)
 app.add_typer(letters_app, name="dead-letters")
+app.add_typer(auth_app, name="auth")
 
 #: The base of every error about usage. typer brings its own copy of click since 0.2x and used click before: the
 #: parent of its public error is the right class in both.

@@ -27,8 +27,32 @@ class WrongHostError(ApiError):
     status = 421
 
 
+class UnauthorizedError(ApiError):
+    """No credential, or one that does not count; ``challenge`` is the header WWW-Authenticate."""
+
+    status = 401
+
+    def __init__(self, message: str, *, challenge: str = "") -> None:
+        super().__init__(message)
+        self.challenge = challenge
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": self.challenge} if self.challenge else {}
+
+
 class ForbiddenError(ApiError):
     status = 403
+
+
+class NotFoundError(ApiError):
+    status = 404
+
+
+class ConflictError(ApiError):
+    """The request contradicts what is there."""
+
+    status = 409
 
 
 class TooLargeError(ApiError):
@@ -39,10 +63,12 @@ class UrlTooLongError(ApiError):
     status = 414
 
 
-class UnavailableError(ApiError):
-    """Something named is away or busy; the same request may succeed after ``retry_after`` seconds."""
+class UnsupportedMediaTypeError(ApiError):
+    status = 415
 
-    status = 503
+
+class _LaterError(ApiError):
+    """The same request may succeed after ``retry_after`` seconds."""
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
@@ -51,3 +77,15 @@ class UnavailableError(ApiError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after)}
+
+
+class TooManyRequestsError(_LaterError):
+    """This client asks for more than its share."""
+
+    status = 429
+
+
+class UnavailableError(_LaterError):
+    """Something named is away or busy."""
+
+    status = 503

@@ -2,12 +2,22 @@
 
 from aiohttp import web
 
+from query_api.auth.principal import principal_of
+from query_api.errors import ForbiddenError
 from query_api.health import Health
 from query_api.limits import Gate
-from query_api.reader import Reader
+from query_api.reader import Connection, Reader
 from schemas.settings import Settings
 
 SETTINGS = web.AppKey("settings", Settings)
-READER = web.AppKey("reader", Reader)
+CONNECTION = web.AppKey("connection", Connection)
 GATE = web.AppKey("gate", Gate)
 HEALTH = web.AppKey("health", Health)
+
+
+def reader_of(request: web.Request) -> Reader:
+    """What reads for this request: exactly what whoever asks may see."""
+    principal = principal_of(request)
+    if not principal.scopes:
+        raise ForbiddenError("a credential is needed to read here")
+    return Reader(request.app[CONNECTION], principal.sensors)

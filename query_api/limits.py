@@ -1,9 +1,11 @@
 """What one answer may cost, in one place: every query carries these settings, every answer takes a place."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from query_api.errors import UnavailableError
+from query_api.auth.principal import Principal
+from query_api.errors import TooManyRequestsError, UnavailableError
 from schemas.settings import Http
 
 #: Threads of one query: enough for a page at once, not enough to starve the sink's inserts.
@@ -27,19 +29,32 @@ def query_settings(http: Http) -> dict[str, str]:
 
 
 class Gate:
-    """Answers in work at once. One more is told to come back, so that none of them gets slow."""
+    """Answers in work at once, of everybody and of one credential. One more is told to come back, so none gets slow."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, of_one: int) -> None:
         self._places = places
-        self.taken = 0
+        self._of_one = of_one
+        self._by_name: Counter[str] = Counter()
+
+    @property
+    def taken(self) -> int:
+        return self._by_name.total()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Raises UnavailableError when all places are taken."""
+    def place(self, principal: Principal) -> Iterator[None]:
+        """Raises TooManyRequestsError when all places of this principal are taken, UnavailableError when all are.
+
+        Where anybody may ask, all that ask are one, and only the whole is bounded.
+        """
+        name = principal.name
+        if principal.origin != "open" and self._by_name[name] >= self._of_one:
+            raise TooManyRequestsError(f"{self._of_one} requests of {name} are being answered already; try again later")
         if self.taken >= self._places:
             raise UnavailableError(f"{self._places} queries are running already; try again in a second")
-        self.taken += 1
+        self._by_name[name] += 1
         try:
             yield
         finally:
-            self.taken -= 1
+            self._by_name[name] -= 1
+            if not self._by_name[name]:
+                del self._by_name[name]

@@ -11,11 +11,15 @@ from aiohttp import web
 
 from query_api import middlewares
 from query_api.access_log import AccessLog
+from query_api.auth.access import Access
+from query_api.auth.credentials import CredentialsError
+from query_api.auth.doors import ACCESS
+from query_api.auth.file import credentials_path
 from query_api.health import Health
-from query_api.keys import GATE, HEALTH, READER, SETTINGS
+from query_api.keys import CONNECTION, GATE, HEALTH, SETTINGS
 from query_api.limits import Gate
-from query_api.listen import Listen, listen_address
-from query_api.reader import Reader
+from query_api.listen import Listen, check_exposure, is_loopback, listen_address
+from query_api.reader import Connection
 from query_api.routes import setup_routes
 from schemas.settings import Settings, SettingsError
 
@@ -28,14 +32,16 @@ _LINE = 1 << 20
 
 
 def make_app(settings: Settings, *, follow_health: bool = True) -> web.Application:
-    """The application; ``follow_health`` off leaves Kafka alone."""
+    """The application; ``follow_health`` off leaves Kafka alone. Raises SettingsError."""
     app = web.Application(middlewares=middlewares.ALL, client_max_size=settings.http.body_bytes)
     app[SETTINGS] = settings
-    app[READER] = Reader(settings)
-    app[GATE] = Gate(settings.http.concurrency)
+    app[ACCESS] = _access(settings)
+    app[CONNECTION] = Connection(settings)
+    app[GATE] = Gate(settings.http.concurrency, settings.http.concurrency_of_one)
     app[HEALTH] = Health()
     setup_routes(app)
-    app.cleanup_ctx.append(_reader)
+    app.on_response_prepare.append(middlewares.cross_origin_headers)
+    app.cleanup_ctx.append(_connection)
     if follow_health:
         app.cleanup_ctx.append(_heartbeats)
     return app
@@ -52,9 +58,18 @@ def make_runner(app: web.Application) -> web.AppRunner:
     )
 
 
-async def _reader(app: web.Application) -> AsyncIterator[None]:
+def _access(settings: Settings) -> Access:
+    http = settings.http
+    loopback = is_loopback(listen_address(http.listen).host)
+    try:
+        return Access(credentials_path(settings), loopback=loopback, idle=http.login_idle)
+    except CredentialsError as error:
+        raise SettingsError(str(error)) from None
+
+
+async def _connection(app: web.Application) -> AsyncIterator[None]:
     yield
-    await app[READER].close()
+    await app[CONNECTION].close()
 
 
 async def _heartbeats(app: web.Application) -> AsyncIterator[None]:
@@ -86,7 +101,9 @@ async def _serve(settings: Settings, listen: Listen) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    runner = make_runner(make_app(settings))
+    app = make_app(settings)
+    check_exposure(listen, credentials=bool(app[ACCESS].credentials.current.entries))
+    runner = make_runner(app)
     await runner.setup()
     try:
         await web.TCPSite(runner, listen.host, listen.port).start()

@@ -1,4 +1,5 @@
-"""What every request passes, from the outside in: errors in the owner's form, Host, Origin, length of the URL."""
+"""What every request passes, from the outside in: errors in the owner's form, Host, Origin, length of the URL, who
+asks, type of the body, a place among the answers in work."""
 
 import ipaddress
 from collections.abc import Awaitable, Callable
@@ -8,9 +9,20 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 
-from query_api.errors import ApiError, BadRequestError, ForbiddenError, TooLargeError, UrlTooLongError, WrongHostError
-from query_api.keys import SETTINGS
-from query_api.owners import error_response
+from query_api.auth.doors import authenticate
+from query_api.auth.principal import principal_of
+from query_api.errors import (
+    ApiError,
+    BadRequestError,
+    ForbiddenError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+    UrlTooLongError,
+    WrongHostError,
+)
+from query_api.keys import GATE, SETTINGS
+from query_api.listen import is_loopback, listen_address
+from query_api.owners import error_response, takes_place
 
 log = structlog.get_logger()
 
@@ -44,25 +56,57 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def host(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Only names of this machine: a page in a browser reaches loopback by a name of its own (DNS rebinding)."""
+    """Only names of this server: a page in a browser reaches it by a name of its own (DNS rebinding)."""
     name = _host_of("//" + request.host)
-    if name is None or not (is_loopback(name) or name == _host_of("//" + request.app[SETTINGS].http.listen)):
-        raise WrongHostError("the Host header does not name this server")
+    if name is None or not (is_loopback(name) or name in _names(request)):
+        raise WrongHostError("the Host header does not name this server; http.names lists the names it has")
     return await handler(request)
+
+
+def _names(request: web.Request) -> set[str]:
+    """The configured ones, and the address listened on: the one this connection came in by where it is any."""
+    http = request.app[SETTINGS].http
+    address = listen_address(http.listen).host
+    if ipaddress.ip_address(address).is_unspecified and request.transport is not None:
+        address = request.transport.get_extra_info("sockname")[0]
+    return {address, *_listed(http.names.lower())}
 
 
 @web.middleware
 async def origin(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Pages of other origins may not write, nor open a WebSocket; there are no CORS headers for reads either."""
+    """Pages of other origins may not write, nor open a WebSocket, nor read an answer: unless they are configured."""
     upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
     sent = request.headers.get("Origin")
-    if (
-        sent is not None
-        and (upgrade or request.method not in _READS)
-        and sent.lower() != f"{request.scheme}://{request.host}".lower()
-    ):
+    if sent is None:
+        return await handler(request)
+    if _is_welcome(request, sent):
+        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+            # A browser asks beforehand, without a credential; the headers come with every answer.
+            return web.Response(status=204)
+    elif (upgrade or request.method not in _READS) and sent.lower() != f"{request.scheme}://{request.host}".lower():
         raise ForbiddenError("requests of another origin are refused")
     return await handler(request)
+
+
+def _is_welcome(request: web.Request, sent: str) -> bool:
+    return sent.lower() in _listed(request.app[SETTINGS].http.origins.lower())
+
+
+async def cross_origin_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Lets pages of configured origins, and of no other, read the answer; runs for every answer, errors too."""
+    sent = request.headers.get("Origin")
+    if not request.app[SETTINGS].http.origins:
+        return
+    response.headers.add("Vary", "Origin")
+    if sent is None or not _is_welcome(request, sent):
+        return
+    response.headers["Access-Control-Allow-Origin"] = sent
+    response.headers["Access-Control-Allow-Credentials"] = "true"
+    response.headers["Access-Control-Expose-Headers"] = "Retry-After"
+    if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
+        response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE"
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, X-Token"
+        response.headers["Access-Control-Max-Age"] = "600"
 
 
 @web.middleware
@@ -73,17 +117,31 @@ async def url_length(request: web.Request, handler: Handler) -> web.StreamRespon
     return await handler(request)
 
 
-ALL = (errors, host, origin, url_length)
+@web.middleware
+async def media_type(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A write with a body says that it is JSON: a page elsewhere cannot do that without asking first."""
+    if request.method not in _READS and request.body_exists and request.content_type.lower() != "application/json":
+        raise UnsupportedMediaTypeError("Content-Type must be application/json", field="Content-Type")
+    return await handler(request)
 
 
-def is_loopback(name: str) -> bool:
-    """``localhost``, 127.0.0.0/8 and ::1; any other name may lead anywhere."""
-    if name.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+@web.middleware
+async def place(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A place among the answers in work, once the body is here: whoever sends slowly holds none."""
+    if not takes_place(request.path):
+        return await handler(request)
+    if request.body_exists:
+        await request.read()
+    with request.app[GATE].place(principal_of(request)):
+        return await handler(request)
+
+
+ALL = (errors, host, origin, url_length, authenticate, media_type, place)
+
+
+def _listed(text: str) -> set[str]:
+    """The entries of a setting that lists them with commas."""
+    return {entry.strip() for entry in text.split(",") if entry.strip()}
 
 
 def _host_of(netloc: str) -> str | None:

@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
+from query_api.auth.sensors import table_filters
 from query_api.errors import ApiError, BadRequestError, UnavailableError
 from query_api.limits import query_settings
 from query_api.sql import Statement
@@ -47,25 +48,17 @@ class InvalidPatternError(Exception):
 
 
 class Reader:
-    """Connects with the first query, and again after ClickHouse was away."""
+    """Reads what one principal may see: ``sensors`` restricts every query, whatever its SQL (None: everything)."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._clickhouse = settings.clickhouse
-        self._settings = query_settings(settings.http)
-        # ClickHouse ends a query at its limit; this is for one that does not answer at all.
-        self._timeout = settings.http.query_seconds + 5
-        self._connections = settings.http.concurrency * 2 + 4
-        self._client: Any = None
-        self._connecting = asyncio.Lock()
+    def __init__(self, connection: "Connection", sensors: str | None) -> None:
+        self._connection = connection
+        self._restriction = (
+            {} if sensors is None else {"additional_table_filters": table_filters(sensors, connection.database)}
+        )
 
     async def read(self, statement: Statement) -> bytes:
         """The whole result. Raises ApiError or InvalidPatternError."""
-        client = await self._connected()
-        try:
-            body: bytes = await client.raw_query(statement.sql, **self._arguments(statement))
-        except (ClickHouseError, aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _explained(error) from error
-        return body
+        return await self._connection.read(statement, self._restriction)
 
     async def number(self, statement: Statement) -> int:
         return int(await self.read(statement))
@@ -77,9 +70,41 @@ class Reader:
     @asynccontextmanager
     async def stream(self, statement: Statement) -> AsyncIterator[AsyncIterator[bytes]]:
         """The result in chunks as they come. Raises ApiError before the first chunk or in the middle."""
+        async with self._connection.stream(statement, self._restriction) as chunks:
+            yield chunks
+
+
+class Connection:
+    """The client. It connects with the first query, and again after ClickHouse was away.
+
+    Handlers get a ``Reader`` instead (query_api.keys.reader_of), which knows what may be seen.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.database = settings.clickhouse.database
+        self._clickhouse = settings.clickhouse
+        self._settings = query_settings(settings.http)
+        # ClickHouse ends a query at its limit; this is for one that does not answer at all.
+        self._timeout = settings.http.query_seconds + 5
+        self._connections = settings.http.concurrency * 2 + 4
+        self._client: Any = None
+        self._connecting = asyncio.Lock()
+
+    async def read(self, statement: Statement, restriction: dict[str, str]) -> bytes:
+        """The whole result, under these settings. Raises ApiError or InvalidPatternError."""
         client = await self._connected()
         try:
-            async with await client.raw_stream(statement.sql, **self._arguments(statement)) as chunks:
+            body: bytes = await client.raw_query(statement.sql, **self._arguments(statement, restriction))
+        except (ClickHouseError, aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _explained(error) from error
+        return body
+
+    @asynccontextmanager
+    async def stream(self, statement: Statement, restriction: dict[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """As ``read``, in chunks as they come."""
+        client = await self._connected()
+        try:
+            async with await client.raw_stream(statement.sql, **self._arguments(statement, restriction)) as chunks:
                 yield chunks
         except (ClickHouseError, aiohttp.ClientPayloadError) as error:
             raise _explained(error) from error
@@ -87,7 +112,7 @@ class Reader:
     async def answers(self) -> bool:
         """Whether ClickHouse runs a query for us now."""
         try:
-            return await self.read(Statement("SELECT 1")) == b"1\n"
+            return await self.read(Statement("SELECT 1"), {}) == b"1\n"
         except ApiError:
             return False
 
@@ -95,10 +120,10 @@ class Reader:
         if self._client is not None:
             await self._client.close()
 
-    def _arguments(self, statement: Statement) -> dict[str, Any]:
+    def _arguments(self, statement: Statement, restriction: dict[str, str]) -> dict[str, Any]:
         return {
             "parameters": statement.parameters,
-            "settings": {**self._settings, **statement.settings},
+            "settings": {**self._settings, **statement.settings, **restriction},
             "fmt": statement.format,
         }
 

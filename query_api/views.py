@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 import msgspec
 from aiohttp import web
 
-from query_api.keys import HEALTH, READER
+from query_api.keys import CONNECTION, HEALTH
 
 
 def _json(value: object, status: int = 200) -> web.Response:
@@ -24,7 +24,7 @@ async def live(request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """200 when records flow from Kafka to answers, else 503; each part by name, with a sentence."""
-    clickhouse = await request.app[READER].answers()
+    clickhouse = await request.app[CONNECTION].answers()
     verdict = request.app[HEALTH].verdict(time.time_ns() // 1000, clickhouse)
     return _json(verdict, 200 if verdict.status == "ready" else 503)
 

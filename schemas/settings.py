@@ -101,6 +101,16 @@ class Sink(msgspec.Struct, frozen=True, kw_only=True):
     busy_parts: Annotated[int, Meta(ge=1, description="Active parts of a table from which on it counts as busy")] = 150
 
 
+class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
+    max_share: Annotated[
+        float, Meta(ge=0, le=1, description="Share of bad records in the window above which the worker ends; 1 never")
+    ] = 0.99
+    window: Annotated[int, Meta(ge=1, description="Records of one partition that the share is judged over")] = 1_000_000
+    max_consecutive: Annotated[
+        int, Meta(ge=0, description="Bad records in a row above which the worker ends; 0 is no limit")
+    ] = 0
+
+
 class Http(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[str, Meta(description="host:port the query API listens on")] = "127.0.0.1:8080"
     body_bytes: Annotated[int, Meta(ge=1, description="Largest request body")] = 1_048_576
@@ -108,7 +118,22 @@ class Http(msgspec.Struct, frozen=True, kw_only=True):
     query_seconds: Annotated[float, Meta(gt=0, description="Time limit of one query")] = 10.0
     query_memory: Annotated[int, Meta(ge=1, description="Memory limit of one query, bytes")] = 2_147_483_648
     query_rows: Annotated[int, Meta(ge=1, description="Rows one query may read")] = 2_000_000_000
-    concurrency: Annotated[int, Meta(ge=1, description="Queries at once; one more is answered 503")] = 16
+    concurrency: Annotated[int, Meta(ge=1, description="Requests answered at once; one more is answered 503")] = 16
+    concurrency_of_one: Annotated[
+        int, Meta(ge=1, description="The same of one user or token; one more is answered 429")
+    ] = 8
+    auth_file: Annotated[
+        str, Meta(description="File of users and tokens; empty is credentials.json in the data folder")
+    ] = ""
+    login_idle: Annotated[float, Meta(gt=0, description="Seconds without a request that end a login by cookie")] = (
+        1200.0
+    )
+    names: Annotated[
+        str, Meta(description="Names by which clients reach this API besides those of loopback, separated by commas")
+    ] = ""
+    origins: Annotated[
+        str, Meta(description="Origins whose pages may use this API, https://name[:port] separated by commas")
+    ] = ""
     unpaged_rows: Annotated[int, Meta(ge=0, description="Rows of an answer without paging; 0 is no limit")] = 0
     unpaged_window: Annotated[int, Meta(ge=1, description="Rows read at once while such an answer is streamed")] = (
         100_000
@@ -148,6 +173,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sessions: Sessions = Sessions()
     worker: Worker = Worker()
     sink: Sink = Sink()
+    dead_letters: DeadLetters = DeadLetters()
     http: Http = Http()
     formats: Formats = Formats()
     fudo: Fudo = Fudo()

@@ -10,7 +10,7 @@ from query_api.dialects import honeytrap_rows as rows
 from query_api.dialects.honeytrap_request import NUMBER, SIZE, Request, parse
 from query_api.documents import json_object, query_pairs
 from query_api.filters import Filter, Names
-from query_api.keys import GATE, READER, SETTINGS
+from query_api.keys import SETTINGS, reader_of
 from query_api.listing import Listing, read_page
 from query_api.paging import page_after
 from query_api.shapes import Shape
@@ -52,21 +52,20 @@ async def sessions(request: web.Request) -> web.StreamResponse:
 
 async def _answer(request: web.Request, view: _View) -> web.StreamResponse:
     asked = parse(json_object(await request.read()), query_pairs(request.rel_url.raw_query_string))
-    reader = request.app[READER]
+    reader = reader_of(request)
     listing = _listing(asked, view)
-    with request.app[GATE].place():
-        if asked.page is not None:
-            total, matched, found = await read_page(reader, listing, asked.page)
-            head = {SIZE: asked.page.size, NUMBER: asked.page.number, "total": total, "matched": matched}
-            return page_response(head, _ITEMS, found)
-        http = request.app[SETTINGS].http
-        planned = await plan(reader, listing, http.unpaged_window, http.unpaged_rows)
-        tail: dict[str, object] = {}
-        if planned.cut:
-            after = page_after(planned.limit)
-            tail["next_page"] = {SIZE: after.size, NUMBER: after.number}
-        head = {"total": planned.total, "matched": planned.matched}
-        return await stream_response(request, head, _ITEMS, unpaged_rows(reader, planned), tail)
+    if asked.page is not None:
+        total, matched, found = await read_page(reader, listing, asked.page)
+        head = {SIZE: asked.page.size, NUMBER: asked.page.number, "total": total, "matched": matched}
+        return page_response(head, _ITEMS, found)
+    http = request.app[SETTINGS].http
+    planned = await plan(reader, listing, http.unpaged_window, http.unpaged_rows)
+    tail: dict[str, object] = {}
+    if planned.cut:
+        after = page_after(planned.limit)
+        tail["next_page"] = {SIZE: after.size, NUMBER: after.number}
+    head = {"total": planned.total, "matched": planned.matched}
+    return await stream_response(request, head, _ITEMS, unpaged_rows(reader, planned), tail)
 
 
 def _listing(asked: Request, view: _View) -> Listing:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from producers.kafka.publisher import Publisher
+from query_api.auth.principal import ANYBODY
 from query_api.keys import GATE
 from schemas import topics
 from schemas.health import Heartbeat, PartitionHealth
@@ -90,7 +91,7 @@ async def test_a_body_that_is_no_json_names_what_is_wrong(api: Api) -> None:
 
 async def test_one_answer_too_many_is_503_with_retry_after(apis: Apis, settings: Settings) -> None:
     api = await apis.start(settings, concurrency=1)
-    with api.app[GATE].place():
+    with api.app[GATE].place(ANYBODY):
         async with api.http.get(f"{api.base}/events?response_per_page=1") as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     await api.get("/events?response_per_page=1")
