@@ -36,7 +36,7 @@ class Logins:
     """``idle``: seconds without a request after which a login ends. ``clock``: seconds that only grow."""
 
     def __init__(self, idle: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._idle = idle
+        self.idle = idle
         self._clock = clock
         # By hash, in the order of their last use: a look at the memory shows no cookie that works.
         self._logins: OrderedDict[bytes, Login] = OrderedDict()
@@ -77,7 +77,7 @@ class Logins:
 
     def _left(self, login: Login) -> float:
         now = self._clock()
-        return min(login.used + self._idle, login.opened + LIFETIME) - now
+        return min(login.used + self.idle, login.opened + LIFETIME) - now
 
     def __len__(self) -> int:
         return len(self._logins)
