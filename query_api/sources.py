@@ -23,6 +23,6 @@ def _sessions(always: str) -> Source:
 
 #: One row per session as it stands now; the same rows as the view sessions_current.
 SESSIONS = _sessions("NOT removed AND NOT held")
-#: Those that were removed, and both.
-REMOVED_SESSIONS = _sessions("removed AND NOT held")
-ALL_SESSIONS = _sessions("NOT held")
+#: Those that were removed, and both; a session whose opening moved left a row behind that nobody removed.
+REMOVED_SESSIONS = _sessions("removed AND NOT held AND NOT has(flags, 'replaced')")
+ALL_SESSIONS = _sessions("NOT held AND NOT has(flags, 'replaced')")
