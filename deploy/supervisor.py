@@ -19,6 +19,7 @@ from deploy.plan import Plan
 from deploy.readiness import Readiness, ask_readiness
 from deploy.report import Report
 from deploy.servers import Gates, keep_clickhouse, keep_kafka
+from stream_processors.dead_letters.limits import EXIT_CODE as TOO_MANY_BAD_RECORDS
 
 #: Seconds for all of the drain, under the 15 that are promised, and for each at most, in this order.
 _ALL_DRAIN_SECONDS = 14.0
@@ -98,6 +99,10 @@ class Supervisor:
                 self._dismissed.discard(child)
                 self._report.component(child.name, "stopped", "waits for the broker")
                 continue
+            if child.exit_code() == TOO_MANY_BAD_RECORDS:
+                # It would only read the same records again: whoever mends them starts us again.
+                self._report.component(child.name, "ended", f"and stays so: {child.last_line()}")
+                return
             wait = backoff.after(time.monotonic() - started)
             report_end(self._report, child, wait)
             await asyncio.sleep(wait)

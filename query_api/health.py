@@ -82,8 +82,9 @@ def _component(name: str, seen: list[_Seen], now: int) -> Check:
         return Check(False, f"no heartbeat of a {name} has come yet")
     alive = [one for one in seen if now - one.heartbeat.time < FRESH]
     if not alive:
-        silent = (now - max(one.heartbeat.time for one in seen)) / SECOND
-        return Check(False, f"the last heartbeat of the {name} is {silent:.0f} s old")
+        last = max((one.heartbeat for one in seen), key=lambda heartbeat: heartbeat.time)
+        words = f"the last heartbeat of the {name} is {(now - last.time) / SECOND:.0f} s old"
+        return Check(False, words + (f", it said: {last.message}" if last.message else ""))
     working = [one for one in alive if one.heartbeat.generation >= 0 and one.heartbeat.partitions]
     if not working:
         waiting = alive[0].heartbeat.message

@@ -6,6 +6,7 @@ Counter = Literal[
     # route
     "records_decoded_total",  # records a decoder made of messages
     "records_rejected_total",  # messages a decoder refused: each is a dead letter
+    "bad_records_limits_total",  # more bad records than dead_letters.* allow: the worker ends
     "connections_routed_total",  # connection records forwarded to the session machine
     # sessionize
     "connections_applied_total",  # records that changed a session
@@ -16,6 +17,7 @@ Counter = Literal[
     "sessions_superseded_total",
     "session_corrected_total",  # a guessed close was replaced by evidence
     "sessions_evicted_total",  # more open sessions than the limit
+    "writes_unmatched_total",  # an API's record about a session that nobody knows
     "sessions_published_total",  # versions written to the topic sessions
     # consumers
     "holes_seen_total",  # offsets missing in a fetch, read again

@@ -23,6 +23,7 @@ from schemas import topics
 from schemas.metrics import Counters
 from schemas.settings import Settings
 from stream_processors import groups
+from stream_processors.dead_letters.limits import EXIT_CODE, TooManyBadRecordsError
 from stream_processors.finding import Finder
 from stream_processors.heartbeat import Marks, beat, heartbeat, instance_name, send
 from stream_processors.import_check import ImportCheck
@@ -58,7 +59,8 @@ class NoTables(TableManager):  # type: ignore[misc]
 def run_worker(settings: Settings) -> int:
     """Run until SIGTERM or SIGINT, finish what is under way, commit, return 0.
 
-    A crash, or a stop that takes too long, ends the whole process with code 1; it does not return.
+    A crash, or a stop that takes too long, ends the whole process with code 1; it does not return. Too many bad records
+    end it with code 65.
     """
     use_lean_records()
     gc.freeze()
@@ -241,15 +243,21 @@ class Worker:
 
         Not by way of Faust's stop: after a crash it waits for a thread that has crashed, too.
         """
-        log.error("worker ends without draining", reason=repr(reason), exc_info=reason)
+        # Said in one sentence, which the supervisor shows; of all else the trace is wanted.
+        limit = isinstance(reason, TooManyBadRecordsError)
+        word = f"ended: {reason}" if limit else f"crashed: {reason!r}"
+        log.error("worker ends without draining", reason=repr(reason), exc_info=None if limit else reason)
         try:
             async with asyncio.timeout(1):
-                await self._say(f"crashed: {reason!r}")
+                await self._say(word)
         except TimeoutError:
             log.warning("the last heartbeat could not be sent")
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(1)
+        if limit:
+            sys.stderr.write(f"{reason}\n")
+            sys.stderr.flush()
+        os._exit(EXIT_CODE if limit else 1)
 
     async def _say(self, word: str) -> None:
         await send(self._publisher, heartbeat(self._instance, -1, {}, self._counters.values, word))

@@ -20,6 +20,7 @@ from schemas.dead_letters import DeadLetter, Reason, Stage
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, session_key
 from stream_processors.activity import activity_of, add_activity
+from stream_processors.dead_letters.limits import BadRecords, TooManyBadRecordsError
 from stream_processors.intake import Intake, RecordBatch
 from stream_processors.ticks import SourceClock, due_ticks
 
@@ -38,6 +39,8 @@ class Routed(msgspec.Struct):
     #: Sensor → event times, in the order of the log.
     times: dict[str, list[int]] = {}
     decoded: int = 0
+    #: Why nothing may come after this batch, in words; most often empty.
+    too_many: str = ""
 
 
 def plan(records: Sequence[Message], decoder: Decoder, source: Source, longest: int) -> Routed:
@@ -150,6 +153,7 @@ class Router:
         self._decoders = {topic.name: DECODERS[_format(topic.name)] for topic in topics.sensor_topics()}
         self._longest = int(intake.settings.kafka.max_message_bytes * _LETTER_SHARE)
         self._clocks: dict[TP, SourceClock] = {}
+        self._bad: dict[TP, BadRecords] = {}
 
     def source(self, tp: TP) -> Source:
         """The partition in the life of its log that is being read now."""
@@ -160,10 +164,32 @@ class Router:
         self._counters.add("records_decoded_total", routed.decoded)
         self._counters.add("records_rejected_total", len(routed.letters))
         self._counters.add("connections_routed_total", len(routed.connections))
+        routed.too_many = self._judge(batch, routed.letters)
         return routed
 
+    def _judge(self, batch: RecordBatch, letters: Sequence[DeadLetter]) -> str:
+        records = self._bad.get(batch.tp)
+        if records is None:
+            records = self._bad[batch.tp] = BadRecords(self._intake.settings.dead_letters)
+        if not letters:
+            records.good(len(batch.records))
+            return ""
+        refused = {letter.offset for letter in letters}
+        why = records.mixed([message.offset in refused for message in batch.records])
+        if not why:
+            return ""
+        self._counters.add("bad_records_limits_total")
+        last = letters[-1]
+        return (
+            f"{batch.tp.topic}/{batch.tp.partition}: {why}; the last is {last.reason} at offset {last.offset}. Nothing "
+            "is lost: mend the sensor or the decoder, or allow more, then start the worker again"
+        )
+
     async def deliver(self, batch: RecordBatch, routed: Routed) -> None:
-        """Publish a batch and wait until Kafka has it. Raises KafkaError; may then be called again."""
+        """Publish a batch and wait until Kafka has it. Raises KafkaError; may then be called again.
+
+        Raises TooManyBadRecordsError after the letters of a batch that had too many are there to be looked at.
+        """
         publisher = self._publisher
         futures = []
         if routed.connections:
@@ -173,6 +199,8 @@ class Router:
         if routed.letters:
             futures += await send_letters(publisher, routed.letters)
         await asyncio.gather(*futures)
+        if routed.too_many:
+            raise TooManyBadRecordsError(routed.too_many)
         self._clock(batch.tp).observe(routed.times)
 
     def due_ticks(self, marks: Mapping[TP, tuple[int, int | None]]) -> list[Item]:

@@ -21,8 +21,9 @@ from deploy.schema import apply_tables
 from producers.kafka.publisher import Publisher
 from schemas.records import Action, Connection
 from schemas.settings import Kafka
+from schemas.topics import EVENTS as EVENTS_TOPIC
 from tests.stack import Stack, run_aside
-from tests.up_process import Ports, Up, running, wait_until_gone
+from tests.up_process import Ports, Up, running, wait_for, wait_until_gone
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -109,6 +110,30 @@ def test_what_was_stored_is_there_after_a_restart_and_open_sessions_go_on(end: o
         second.wait_rows([(5,)], EVENTS, sensor=sensor)
         assert second.stop() == 0, "\n".join(second.lines)
         assert not running(list(second.children().values()))
+
+
+def test_a_worker_that_ends_for_too_many_bad_records_stays_so_and_health_says_why() -> None:
+    ports = Ports()
+    limit = {"SOJOURN_DEAD_LETTERS_MAX_CONSECUTIVE": "5"}
+    with Up(ports, *ports.options(), "--ephemeral", environment=limit) as up:
+        up.wait_ready()
+
+        async def publish() -> None:
+            async with Publisher(Kafka(bootstrap=f"127.0.0.1:{ports.kafka}")) as publisher:
+                await asyncio.gather(*await publisher.send_batch(EVENTS_TOPIC, 1, [(b"k", b"{", ())] * 9))
+
+        run_aside(publish())
+        line = up.wait_line("^worker +ended")
+        assert "and stays so: sensor.events/1: " in line
+        assert " in a row cannot be used, dead_letters.max_consecutive is 5; the last is not_json at offset " in line
+
+        def said() -> bool:
+            status, body = up.get("/health/ready")
+            return status == 503 and "max_consecutive is 5" in json.loads(body)["checks"]["worker"]["message"]
+
+        wait_for("health to say why", said, up.lines)
+        assert "worker" not in up.children()
+        assert up.stop() == 0
 
 
 @pytest.mark.parametrize("name", ["api", "sink", "worker", "clickhouse", "broker"])

@@ -9,11 +9,11 @@ import clickhouse_connect
 import msgspec
 import pytest
 
-from producers.kafka.publisher import Publisher
+from producers.kafka.publisher import Publisher, partition_of
 from schemas import topics
 from schemas.dead_letters import DeadLetter, Reason, Stage
 from schemas.records import Action, Connection, EndReason, Event, Session, State, session_key
-from schemas.settings import Settings
+from schemas.settings import DeadLetters, Settings
 from schemas.times import SECOND, rfc3339
 from tests.stack import Stack, chosen_stack
 from tests.workers import Workers, heartbeats, messages, sessions_of, until, workers_of
@@ -217,6 +217,46 @@ async def test_a_bug_ends_the_process_and_the_batch_is_read_again(
     workers.start()
     await until_sessions(settings, workers, sensor, 1)
     assert (await sessions_of(settings, sensor))["unlucky"].duration == 7.0
+
+
+async def test_too_many_bad_records_end_the_worker_loudly_and_a_raised_limit_goes_on(
+    settings: Settings, workers: Workers, sensor: str
+) -> None:
+    strict = msgspec.structs.replace(settings, dead_letters=DeadLetters(max_consecutive=20))
+    workers.settings = strict
+    key = sensor.encode()
+    bad = [b'{"sensor":"%s","time":"never %d"}' % (key, number) for number in range(50)]
+    items = [(key, one, ()) for one in bad]
+    async with Publisher(settings.kafka) as publisher:
+        partition = partition_of(key, settings.kafka.partitions)
+        await asyncio.gather(*await publisher.send_batch(topics.EVENTS, partition, items[:20]))
+        worker = workers.start()
+
+        async def letters() -> int:
+            found = [m for m in await messages(settings, topics.DEAD_LETTERS) if m.value is not None]
+            return len({m.key for m in found if msgspec.json.decode(m.value or b"", type=DeadLetter).key == key})
+
+        async def written(count: int) -> bool:
+            return await letters() == count
+
+        await until(lambda: written(20), 60, workers.logs)
+        assert worker.running, "twenty are allowed"
+        await asyncio.gather(*await publisher.send_batch(topics.EVENTS, partition, items[20:]))
+        assert worker.wait(60) == 65
+    said = worker.log().splitlines()[-1]
+    start = f"{topics.EVENTS}/{partition}: 50 records in a row cannot be used, dead_letters.max_consecutive is 20; "
+    assert said.startswith(start)
+    assert "the last is bad_time at offset" in said
+    # The letters of the last batch are there to be looked at, and a worker that is allowed more goes on behind them.
+    assert await letters() == 50
+    beats = [one for one in (await heartbeats(settings)).values() if str(worker.pid) in one.instance]
+    assert beats[0].message == f"ended: {said}"
+    assert beats[0].counters["bad_records_limits_total"] == 1
+    workers.settings = settings
+    workers.start()
+    await publish(settings, connect(sensor, "after", 0), disconnect(sensor, "after", 3))
+    await until_sessions(settings, workers, sensor, 1)
+    assert await letters() == 50
 
 
 async def generate(settings: Settings, sensor: str, sessions: int, pace: float) -> None:

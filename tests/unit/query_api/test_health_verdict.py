@@ -52,6 +52,13 @@ def test_a_heartbeat_of_five_seconds_is_too_old() -> None:
     assert "5 s old" in found.verdict(NOW, clickhouse=True).checks["worker"].message
 
 
+def test_the_last_word_of_a_worker_that_ended_is_passed_on() -> None:
+    ended = beat("worker", -9, generation=-1)
+    ended.message = "ended: too many bad records"
+    message = health(ended, beat("sink", 0)).verdict(NOW, clickhouse=True).checks["worker"].message
+    assert message == "the last heartbeat of the worker is 9 s old, it said: ended: too many bad records"
+
+
 def test_a_worker_without_partitions_is_not_ready() -> None:
     verdict = health(beat("worker", 0, generation=-1), beat("sink", 0)).verdict(NOW, clickhouse=True)
     assert "no partitions" in verdict.checks["worker"].message
