@@ -5,6 +5,7 @@ A dialect names columns, which are ours; patterns, codes and texts become server
 
 from collections.abc import Iterator, Sequence
 from itertools import count
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +16,7 @@ PATTERN_LIMIT = 1024
 LIST_LIMIT = 100
 
 Value = int | str | list[int] | list[str]
+Comparison = Literal["=", "<", "<=", ">", ">="]
 
 
 class Pattern(msgspec.Struct, frozen=True):
@@ -76,9 +78,31 @@ def one_of_texts(column: str, texts: Sequence[str], names: Names) -> Filter:
     return Filter(f"{column} IN {{{name}:Array(String)}}", {name: list(texts)})
 
 
+def compared(expression: str, comparison: Comparison, value: Value, kind: str, names: Names) -> Filter:
+    """``expression`` against a value of the ClickHouse type ``kind``."""
+    name = names.next()
+    return Filter(f"{expression} {comparison} {{{name}:{kind}}}", {name: value})
+
+
+def found_in(expression: str, regex: str, names: Names) -> Filter:
+    """A text in which a regex of ours (RE2, so it needs no ``guard``) is found."""
+    name = names.next()
+    return Filter(f"match({expression}, {{{name}:String}})", {name: regex})
+
+
 def either(filters: Sequence[Filter]) -> Filter:
     """Any of those that filter at all."""
     return _joined("OR", filters)
+
+
+def both(filters: Sequence[Filter]) -> Filter:
+    """All of them."""
+    return _joined("AND", filters)
+
+
+def negated(filter: Filter) -> Filter:
+    """Rows that do not pass; of those that everything passes there are none."""
+    return msgspec.structs.replace(filter, where=f"(NOT ({filter.where}))" if filter.where else "false")
 
 
 def _joined(word: str, filters: Sequence[Filter]) -> Filter:

@@ -11,6 +11,9 @@ from query_api.filters import Filter, Value
 from query_api.paging import Extent
 from query_api.shapes import Shape
 
+#: Counts as numbers, which they all are for a reader of JSON.
+_NUMBERS = {"output_format_json_quote_64bit_integers": "0", "output_format_json_escape_forward_slashes": "0"}
+
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A table with a time order. ``always``: a condition on every row that exists for readers."""
@@ -25,6 +28,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     #: What names one row, when pages are better read in two steps: keys first, then their rows.
     keys: tuple[str, ...] = ()
+    #: A query of ours whose rows stand in for the table's; the filter brings the values of its parameters.
+    within: str = ""
 
     @property
     def order(self) -> str:
@@ -33,6 +38,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rows(self) -> str:
+        if self.within:
+            return f"({self.within})"
         return f"{self.table} FINAL" if self.final else self.table
 
 
@@ -112,6 +119,41 @@ def rows_of_keys(source: Source, keys: list[list[str]], shape: Shape) -> Stateme
         chosen.parameters,
         shape.settings,
         "Template",
+    )
+
+
+def one_row(source: Source, filter: Filter, values: list[str]) -> Statement:
+    """Aggregates over all rows that pass."""
+    return Statement(
+        f"SELECT {', '.join(values)} FROM {source.rows}{_where(source, filter)}",  # noqa: S608
+        filter.parameters,
+        _NUMBERS,
+        "JSONCompactEachRow",
+    )
+
+
+def tally(source: Source, filter: Filter, values: list[str], size: int, *, each: bool = False) -> Statement:
+    """The most frequent ``size`` combinations of these expressions with their counts, or so many of each first one."""
+    chosen = " LIMIT {size:UInt64}" + (" BY v0" if each else "")
+    columns = ", ".join(f"{value} AS v{n}" for n, value in enumerate(values))
+    names = ", ".join(f"v{n}" for n in range(len(values)))
+    return Statement(
+        f"SELECT {columns}, count() AS found FROM {source.rows}{_where(source, filter)}"  # noqa: S608
+        f" GROUP BY {names} ORDER BY found DESC, {names}{chosen}",
+        {**filter.parameters, "size": size},
+        _NUMBERS,
+        "JSONCompactEachRow",
+    )
+
+
+def histogram(source: Source, filter: Filter, begins: str, shown: str, limit: int) -> Statement:
+    """How many rows there are in each bin, ascending; ``begins`` is where a row's bin begins, ``shown`` its value."""
+    return Statement(
+        f"SELECT {shown}, found FROM (SELECT {begins} AS bin, count() AS found"  # noqa: S608
+        f" FROM {source.rows}{_where(source, filter)} GROUP BY bin ORDER BY bin LIMIT {{limit:UInt64}})",
+        {**filter.parameters, "limit": limit},
+        _NUMBERS,
+        "JSONCompactEachRow",
     )
 
 

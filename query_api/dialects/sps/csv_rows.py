@@ -1,0 +1,32 @@
+"""Sessions as comma-separated values: a line of names, then a line for each."""
+
+from query_api.dialects.sps.fields import Field
+from query_api.shapes import Member, Shape
+
+
+class CsvShape(Shape, frozen=True):
+    """Rows of RFC 4180; ClickHouse puts quotes where a value needs them."""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        row = ",".join(f"${{f{n}:CSV}}" for n in range(len(self.members)))
+        return {
+            **super().settings,
+            "format_template_row_format": row,
+            "format_template_rows_between_delimiter": "\r\n",
+            "format_csv_null_representation": "",
+        }
+
+
+def csv_shape(fields: list[Field]) -> CsvShape:
+    members = [Member("key", "session_id"), *(Member(field.name, _value(field)) for field in fields)]
+    return CsvShape(tuple(members))
+
+
+def header(shape: CsvShape) -> bytes:
+    return ",".join(member.name for member in shape.members).encode() + b"\r\n"
+
+
+def _value(field: Field) -> str:
+    """The text that JSON has, without its quotes; nothing for null."""
+    return f"nullIf(if(startsWith({field.text}, '\"'), JSONExtractString({field.text}), {field.text}), 'null')"

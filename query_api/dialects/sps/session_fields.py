@@ -1,0 +1,197 @@
+"""The properties of a session: their names, types and where each comes from (sps-facts 1.7, 1.8).
+
+What a sensor or an annotation says in the session's attributes goes before what is derived.
+"""
+
+from query_api.dialects.sps.fields import Field, Kind, catalogue, moment
+
+_HREF = "concat('/api/audit/sessions/', encodeURLComponent(session_id))"
+
+#: The verdict as its upper-case words; a session ended by somebody else than its two ends was terminated.
+_VERDICT = (
+    "multiIf(attributes['verdict'] != '', upper(attributes['verdict']), "
+    "end_reason IN ('sensor_restart', 'max_duration', 'evicted'), 'TERMINATED', "
+    "attributes['login'] = 'failed', 'AUTH_FAIL', 'ACCEPT')"
+)
+_POLICY = "if(attributes['connection_policy'] != '', attributes['connection_policy'], toString(sensor))"
+_AUTH_METHOD = (
+    "multiIf(attributes['auth_method'] != '', attributes['auth_method'], "
+    "attributes['method'] != '', attributes['method'], attributes['login'] != '', 'password', '')"
+)
+_INDEX_STATUS = "multiIf(state = 'open', 'CHANNEL_OPEN', event_count > 0, 'INDEXED', 'NO_TRAIL')"
+_GATEWAY_USER = "if(attributes['gateway_username'] != '', attributes['gateway_username'], user)"
+_SERVER_USER = "if(server_user != '', server_user, user)"
+
+#: Conditions of members that are left out of a session without them.
+PRESENT = {"recording.audit_trail": "event_count > 0"}
+
+
+def _keyword(name: str, expression: str, lowered: str = "", json: str = "", listed: bool = True) -> Field:
+    return Field(name=name, kind=Kind.KEYWORD, expression=expression, lowered=lowered, json=json, listed=listed)
+
+
+def _text(name: str, column: str, lowered: str = "", listed: bool = True) -> Field:
+    """A text that is null where it is not known."""
+    return _keyword(name, column, lowered, f"toJSONString(nullIf({column}, ''))", listed)
+
+
+def _int(name: str, expression: str, nullable: bool = False, json: str = "") -> Field:
+    return Field(name=name, kind=Kind.INT, expression=expression, nullable=nullable, json=json)
+
+
+def _port(name: str, column: str) -> Field:
+    return _int(name, column, json=f"toJSONString(nullIf({column}, 0))")
+
+
+def _bool(name: str, expression: str, listed: bool = True) -> Field:
+    return Field(
+        name=name,
+        kind=Kind.BOOL,
+        expression=f"toBool({expression})",
+        json=f"if({expression}, 'true', 'false')",
+        listed=listed,
+    )
+
+
+def _time(name: str, column: str, expression: str, nullable: bool) -> Field:
+    return Field(name=name, kind=Kind.TIME, expression=expression, moment=column, nullable=nullable)
+
+
+def _link(name: str) -> Field:
+    href = f"concat({_HREF}, '/{name}')"
+    return _keyword(f"{name}.href", href)
+
+
+def _nothing(name: str, json: str) -> Field:
+    """What the product works out and Sojourn does not."""
+    return _keyword(name, "''", json=f"'{json}'")
+
+
+def _unknown(kind: Kind, type: str, names: str) -> list[Field]:
+    """Properties of the product's other parts, which no sensor reports: null, and found by no condition."""
+    return [
+        Field(name=name, kind=kind, expression=f"CAST(NULL, 'Nullable({type})')", nullable=True, listed=False)
+        for name in names.split()
+    ]
+
+
+def _has_event(name: str, kind: str) -> Field:
+    """Whether the session has events of a kind: in a page looked up for its sessions alone."""
+    events = f"SELECT sensor, session_id FROM events WHERE kind = '{kind}' AND session_id != ''"  # noqa: S608 - our kinds
+    of_page = f"{events} AND sensor IN {{k0:Array(String)}} AND session_id IN {{k1:Array(String)}}"
+    return Field(
+        name=name,
+        kind=Kind.BOOL,
+        expression=f"toBool((sensor, session_id) IN ({events}))",
+        json=f"if((sensor, session_id) IN ({of_page}), 'true', 'false')",
+    )
+
+
+def _address(prefix: str, side: str, name: str) -> list[Field]:
+    return [
+        _text(f"{prefix}.ip", f"{side}_ip", f"lower({side}_ip)"),
+        _keyword(f"{prefix}.name", name, json=f"toJSONString(nullIf({name}, ''))"),
+        _port(f"{prefix}.port", f"{side}_port"),
+    ]
+
+
+_CLIENT_NAME = "multiIf(client_name != '', client_name, client_ip != '', client_ip, mac)"
+_SERVER_NAME = "if(server_name != '', server_name, server_ip)"
+_MILLISECONDS = "substring(formatDateTime(created_at, '%f', 'UTC'), 1, 3)"
+
+_SHOWN = [
+    _bool("active", "state = 'open'"),
+    *(_link(name) for name in ("alerts", "channels", "content", "events", "indexing", "trail_downloads")),
+    _nothing("analytics.interesting_events", "[]"),
+    Field(name="analytics.scripted", kind=Kind.BOOL, expression="toBool(0)", json="'false'"),
+    _nothing("analytics.scripted_results", "{}"),
+    _nothing("analytics.similar_sessions", "[]"),
+    _nothing("analytics.tags", "[]"),
+    *_address("client", "client", _CLIENT_NAME),
+    _time(
+        "creation_time",
+        "created_at",
+        f"concat(formatDateTime(created_at, '%Y-%m-%dT%H:%i:%S.', 'UTC'), {_MILLISECONDS}, 'Z')",
+        False,
+    ),
+    _int("duration", "toInt64(floor(duration))", nullable=True),
+    _time("end_time", "ended_at", moment("ended_at", "+00:00"), True),
+    _bool("hidden", "false"),
+    _keyword("node_id", "toString(reinterpretAsUUID(MD5(sensor)))"),
+    _keyword("origin", "'RECORDING'"),
+    _bool("phantom", "false"),
+    _keyword("protocol", "upper(protocol)", "protocol", "toJSONString(nullIf(upper(protocol), ''))"),
+    _bool("recording.archived", "false"),
+    _nothing("recording.audit_trail.archive", "null"),
+    _keyword("recording.audit_trail.download.href", f"concat({_HREF}, '/audit_trail')"),
+    _text("recording.auth_method", _AUTH_METHOD),
+    _text("recording.channel_policy", "if(attributes['channel_policy'] != '', attributes['channel_policy'], category)"),
+    _has_event("recording.command_extracted", "command"),
+    _keyword("recording.connection_policy", _POLICY),
+    _keyword("recording.connection_policy_id", f"substring(lower(hex(MD5({_POLICY}))), 1, 23)"),
+    _int("recording.content_reference_id", "toInt64(bitShiftRight(cityHash64(sensor, session_id), 11))"),
+    _bool("recording.has_accepted_channel", f"{_VERDICT} = 'ACCEPT' AND event_count > 0"),
+    _keyword("recording.index_status", _INDEX_STATUS),
+    _text("recording.network_id", "location"),
+    *_address("recording.server_local", "server", _SERVER_NAME),
+    _keyword("recording.session_id", "concat('svc/', session_id, '/', sensor)"),
+    *_address("recording.target", "server", _SERVER_NAME),
+    _keyword("recording.verdict", _VERDICT),
+    _has_event("recording.window_title_extracted", "window_title"),
+    _int("revision", "toInt64(version)"),
+    *_address("server", "server", _SERVER_NAME),
+    _time("start_time", "started_at", moment("started_at", "+00:00"), True),
+    _text("user.id", "user_id"),
+    _text("user.name", _GATEWAY_USER),
+    _text("user.server_username", _SERVER_USER),
+    _keyword("verdict", _VERDICT),
+]
+
+_BY_NAME = [
+    _keyword("trail_download_link", f"concat({_HREF}, '/audit_trail')", listed=False),
+    _text("user.gateway_username", _GATEWAY_USER, listed=False),
+    _text("server.address", "server_ip", "lower(server_ip)", listed=False),
+    *_unknown(
+        Kind.KEYWORD,
+        "String",
+        "analytics.bucketed_duration analytics.bucketed_starting_hour log.adapter_name log.auth_method "
+        "log.syslog_time recording.archive.path recording.archive.policy recording.archive.server "
+        "recording.deny_reason server.id user.gateway_username_domain user.name_domain user.server_username_domain "
+        "vault.access_request_type vault.account_id vault.account_name vault.appliance_id vault.appliance_name "
+        "vault.asset_partition_id vault.asset_partition_name vault.broker_id vault.created.user.client_ip_address "
+        "vault.created.user.user_display_name vault.created.user.user_id vault.created.user.user_name "
+        "vault.system_id vault.system_name vault.created.timestamp recording.archive.date",
+    ),
+    *_unknown(
+        Kind.BOOL,
+        "Bool",
+        "vault.auto_approved vault.available vault.expired vault.is_emergency vault.offline_workflow",
+    ),
+    *_unknown(
+        Kind.INT,
+        "Int64",
+        "analytics.score.aggregated "
+        + " ".join(
+            f"analytics.score.details.{name}.score"
+            for name in ("command", "fis", "hostlogin", "logintime", "keystroke", "mouse", "windowtitle")
+        ),
+    ),
+]
+
+#: A term without a property is the whole value of any of these.
+_PLAIN = (
+    "client.ip",
+    "client.name",
+    "protocol",
+    "recording.connection_policy",
+    "server.ip",
+    "server.name",
+    "user.name",
+    "user.server_username",
+    "verdict",
+)
+
+SESSION = catalogue([*_SHOWN, *_BY_NAME], _PLAIN)
+
+#: Path of a session, as an expression.
+HREF = _HREF

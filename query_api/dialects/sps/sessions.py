@@ -1,0 +1,130 @@
+"""The list of sessions, and how many there are (sps-facts 1.4, 1.5)."""
+
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from query_api import sql
+from query_api.dialects.sps import answers, csv_rows, links, request
+from query_api.dialects.sps.body import object_text, tree_of
+from query_api.dialects.sps.event_fields import CONTENT_OF_SESSIONS
+from query_api.dialects.sps.fields import Field
+from query_api.dialects.sps.paths import AUDIT, SESSIONS_PATH
+from query_api.dialects.sps.query import query_filter
+from query_api.dialects.sps.request import Order, Parameters, Window
+from query_api.dialects.sps.session_fields import HREF, PRESENT, SESSION
+from query_api.filters import EVERYTHING, Filter, Names
+from query_api.keys import reader_of
+from query_api.listing import Listing, read_rows, together
+from query_api.paging import Slice
+from query_api.shapes import Member, Shape
+from query_api.sources import SESSIONS
+from query_api.sql import Source
+
+PATH = SESSIONS_PATH
+PARENT = AUDIT
+
+#: Parameters that choose sessions.
+CHOOSING = ("q", "content", "start", "end")
+#: In the order in which links repeat them, behind limit and offset.
+_ECHOED = ("fields", *CHOOSING, "sort", "format")
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request for sessions that was understood."""
+
+    filter: Filter
+    order: list[Order]
+    names: list[str]
+    fields: list[Field]
+    format: Literal["json", "csv"]
+
+
+async def sessions(http: web.Request) -> web.Response:
+    """GET /api/audit/sessions."""
+    given = request.parameters(http, {*_ECHOED, "limit", "offset"})
+    window = request.window(given, request.LIMIT, request.REACH)
+    asked = understood(given)
+    reader = reader_of(http)
+    source = ordered(SESSIONS, asked.order)
+    size = min(window.limit, request.REACH - window.offset)
+    listing = Listing(source=source, shape=shape_of(asked), filter=asked.filter)
+    page = read_rows(reader, listing, Slice(size, window.offset)) if size else _nothing()
+    count, rows = await together(reader.number(sql.count(SESSIONS, asked.filter)), page)
+    if asked.format == "csv":
+        return answers.csv_response(csv_rows.header(csv_rows.csv_shape(asked.fields)) + rows, "sessions.csv")
+    return answers.list_response(rows, meta_of(asked, given, window, count))
+
+
+async def count(http: web.Request) -> web.Response:
+    """GET /api/audit/sessions/_count: the number alone."""
+    chosen = chosen_sessions(request.parameters(http, CHOOSING))
+    return answers.json_response({"count": await reader_of(http).number(sql.count(SESSIONS, chosen))})
+
+
+def understood(given: Parameters) -> Asked:
+    """Raises BadRequestError."""
+    names, fields = request.chosen_fields(given, SESSION)
+    return Asked(
+        chosen_sessions(given),
+        request.order(given, SESSION),
+        names,
+        fields,
+        request.file_format(given),
+    )
+
+
+def chosen_sessions(given: Parameters) -> Filter:
+    """What q, content, start and end let pass. Raises BadRequestError."""
+    names = Names()
+    chosen = EVERYTHING
+    if query := given.get("q", "").strip():
+        chosen = chosen.and_(query_filter(query, SESSION, "q", names))
+    if content := given.get("content", "").strip():
+        chosen = chosen.and_(query_filter(content, CONTENT_OF_SESSIONS, "content", names))
+    start, end = request.times(given)
+    if start is not None:
+        chosen = chosen.and_(_bounded(">=", start, "started_at", names))
+    if end is not None:
+        chosen = chosen.and_(_bounded("<", end, "ended_at", names))
+    return chosen
+
+
+def _bounded(comparison: Literal[">=", "<"], micros: int, column: str, names: Names) -> Filter:
+    """``page_time`` lies between start and end of every session that has them, and has the index."""
+    name = names.next()
+    moment = f"fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
+    compared = f"page_time {comparison} {moment} AND ifNull({column} {comparison} {moment}, false)"
+    return Filter(f"({compared})", {name: micros})
+
+
+def ordered(source: Source, order: list[Order]) -> Source:
+    return msgspec.structs.replace(source, by=request.order_text(order))
+
+
+def shape_of(asked: Asked) -> Shape:
+    """Key and meta, and the body when any of its properties is asked for."""
+    if asked.format == "csv":
+        return csv_rows.csv_shape(asked.fields)
+    body = [Member("body", body_text(asked.fields), raw=True)] if asked.fields else []
+    meta = f"""concat('{{"href":', toJSONString({HREF}), '}}')"""
+    return Shape((*body, Member("key", "session_id"), Member("meta", meta, raw=True)))
+
+
+def body_text(fields: list[Field]) -> str:
+    return object_text(tree_of(fields), PRESENT)
+
+
+def meta_of(asked: Asked, given: Parameters, window: Window, count: int) -> dict[str, object]:
+    paged = links.list_meta(PATH, PARENT, window, count, echoed(given), request.REACH)
+    return {**paged, "fields": asked.names, "match_count": count}
+
+
+def echoed(given: Parameters) -> Parameters:
+    """What links repeat; fields always."""
+    return {"fields": given.get("fields", ""), **{name: given[name] for name in _ECHOED if given.get(name)}}
+
+
+async def _nothing() -> bytes:
+    return b""
