@@ -12,6 +12,7 @@ from deploy.embedded.broker import prepare_broker
 from deploy.embedded.clickhouse import EmbeddedClickHouse, prepare_clickhouse
 from deploy.errors import CannotStartError
 from schemas.settings import Settings
+from stream_processors.sink.alerts import alert_rules
 
 #: Native port of the embedded ClickHouse above its HTTP port: 8123 + 877 = 9000, ClickHouse's usual pair.
 NATIVE_OFFSET = 877
@@ -70,6 +71,8 @@ def read_options(options: Options) -> tuple[Settings, _Where]:
     given = {"data": options.data, "http.listen": options.http, "kafka.bootstrap": options.kafka_bootstrap}
     settings, listed = configure({**given, "clickhouse.url": options.clickhouse_url})
     origins = {setting.name: setting.origin for setting in listed}
+    # The sink would end with the same words again and again.
+    alert_rules(settings.sink.alerts)
     for server, listen, use in (
         ("kafka", options.kafka, options.kafka_bootstrap),
         ("clickhouse", options.clickhouse or options.clickhouse_native, options.clickhouse_url),

@@ -8,9 +8,10 @@ from aiokafka.errors import KafkaError
 
 from deploy.servers import kafka_sentence
 from producers.kafka.epochs import TopicsError, epochs_of
-from schemas.settings import Kafka, Settings
+from schemas.settings import Kafka, Settings, SettingsError
 from schemas.topics import format_of
 from stream_processors import groups
+from stream_processors.sink.alerts import alert_rules
 from stream_processors.sink.answers import UnansweredError
 from stream_processors.sink.places import Place
 from stream_processors.sink.refill import Refilled, refill
@@ -31,6 +32,8 @@ def run_replay(
         return asyncio.run(_replay(settings, topic, first, last, partition))
     except (KafkaError, TimeoutError, TopicsError) as error:
         raise ReplayError(kafka_sentence(error, settings.kafka)) from error
+    except SettingsError as error:
+        raise ReplayError(str(error)) from error
     except UnansweredError as error:
         raise ReplayError(f"ClickHouse at {settings.clickhouse.url}: {error}") from error
 
@@ -42,7 +45,7 @@ async def _replay(
     settled = await _settled(settings.kafka, topic)
     if partition is not None and partition not in settled:
         raise ReplayError(f"--partition {partition}: {topic} has the partitions 0 to {len(settled) - 1}")
-    writer = Writer(settings.clickhouse)
+    writer = Writer(settings.clickhouse, alert_rules(settings.sink.alerts))
     found = {}
     try:
         for number, end in sorted(settled.items()):

@@ -99,6 +99,10 @@ class Sink(msgspec.Struct, frozen=True, kw_only=True):
     flush_ms: Annotated[int, Meta(ge=1, description="Milliseconds a row waits at most before it is inserted")] = 200
     flush_ms_busy: Annotated[int, Meta(ge=1, description="The same while ClickHouse has many parts")] = 2000
     busy_parts: Annotated[int, Meta(ge=1, description="Active parts of a table from which on it counts as busy")] = 150
+    alerts: Annotated[
+        dict[str, str],
+        Meta(description="Rules, name to RE2 regex: an event in whose content it is found is an alert of that name"),
+    ] = msgspec.field(default_factory=dict)
 
 
 class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,11 +3,12 @@
 import asyncio
 import gc
 import signal
+import sys
 
 import structlog
 from aiokafka.errors import KafkaError
 
-from schemas.settings import Settings
+from schemas.settings import Settings, SettingsError
 from stream_processors.heartbeat import beat, instance_name, send
 from stream_processors.sink.backoff import Backoff
 from stream_processors.sink.sink import Sink
@@ -23,7 +24,11 @@ def run_sink(settings: Settings) -> int:
     # Blocks are tens of thousands of objects without cycles: the default has the collector walk them all the time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-    return asyncio.run(_run(settings))
+    try:
+        return asyncio.run(_run(settings))
+    except SettingsError as error:
+        print(f"sojourn sink: {error}", file=sys.stderr)  # noqa: T201 - for the person who started it
+        return 1
 
 
 async def _run(settings: Settings) -> int:

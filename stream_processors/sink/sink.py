@@ -16,6 +16,7 @@ from schemas.metrics import Counters
 from schemas.settings import Settings
 from stream_processors import groups
 from stream_processors.heartbeat import send
+from stream_processors.sink.alerts import alert_rules
 from stream_processors.sink.answers import UnansweredError
 from stream_processors.sink.ledger import Ledger
 from stream_processors.sink.owned import Owned
@@ -41,7 +42,10 @@ def sink_topics() -> list[str]:
 
 
 class Sink:
-    """``run`` until ``stop``; raises what cannot be waited out, the process then ends and is started again."""
+    """``run`` until ``stop``; raises what cannot be waited out, the process then ends and is started again.
+
+    Raises SettingsError for a rule of alerts that cannot be used.
+    """
 
     def __init__(self, settings: Settings, instance: str) -> None:
         self._settings = settings
@@ -49,7 +53,7 @@ class Sink:
         self.counters = Counters()
         self._consumer = LogConsumer(settings.kafka, client=groups.SINK, counters=self.counters)
         self.publisher = Publisher(settings.kafka, client=groups.SINK)
-        self._writer = Writer(settings.clickhouse)
+        self._writer = Writer(settings.clickhouse, alert_rules(settings.sink.alerts))
         self._storing = Storing(self._writer, self.publisher, self.counters)
         self._owned: dict[TopicPartition, Owned] = {}
         self._paused: set[TopicPartition] = set()

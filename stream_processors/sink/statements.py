@@ -149,5 +149,10 @@ def _input_type_of(kind: inspect.Type) -> str:
     return _scalar(kind.type if isinstance(kind, inspect.Metadata) else kind)
 
 
-INSERT_EVENTS = insert_of(EVENTS_TABLE, Event, _EVENT_CONSTANTS)
+def insert_events(alerts: str = "") -> str:
+    """``alerts``: expression of that column, without which it has its default."""
+    return insert_of(EVENTS_TABLE, Event, (*_EVENT_CONSTANTS, *([("alerts", alerts)] if alerts else [])))
+
+
+INSERT_EVENTS = insert_events()
 INSERT_SESSIONS = insert_of(SESSIONS_TABLE, Session, _SESSION_CONSTANTS)

@@ -16,6 +16,7 @@ from schemas.settings import ClickHouse
 from schemas.topics import SESSIONS
 from stream_processors.imports import Imported, Origin
 from stream_processors.sink import statements
+from stream_processors.sink.alerts import AlertRules
 from stream_processors.sink.answers import meaning_of
 from stream_processors.sink.ledger import query_id_of, token_of
 from stream_processors.sink.places import Place
@@ -49,8 +50,10 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 class Writer:
     """Statements of the sink. Each raises UnansweredError when ClickHouse is away; the caller tries again."""
 
-    def __init__(self, settings: ClickHouse, *, timeout: float = 60.0) -> None:
+    def __init__(self, settings: ClickHouse, alerts: AlertRules | None = None, *, timeout: float = 60.0) -> None:
         self._settings = settings
+        self._alerts = alerts or AlertRules()
+        self._insert_events = statements.insert_events(self._alerts.expression)
         self._timeout = timeout
         self._client: AsyncClient | None = None
         self._connecting = asyncio.Lock()
@@ -76,10 +79,11 @@ class Writer:
 
         Raises RefusedError, FencedError, UnansweredError. The same call again is harmless (``ledger``: ambiguous).
         """
-        statement = statements.INSERT_SESSIONS if place.topic == SESSIONS else statements.INSERT_EVENTS
+        of_sessions = place.topic == SESSIONS
         await self._command(
-            statement,
+            statements.INSERT_SESSIONS if of_sessions else self._insert_events,
             {
+                **({} if of_sessions else self._alerts.parameters),
                 "epoch": place.epoch,
                 "topic": place.topic,
                 "partition": place.partition,

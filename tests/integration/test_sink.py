@@ -128,6 +128,33 @@ async def test_events_connections_and_sessions_arrive_with_every_field(settings:
         ]
 
 
+async def test_an_event_is_stored_with_the_rules_that_it_meets(settings: Settings, sensor: str) -> None:
+    rules = {"root": r"(?i)\bsudo\b", 'it\'s "removed"': "^rm "}
+    ruled = msgspec.structs.replace(settings, sink=msgspec.structs.replace(settings.sink, alerts=rules))
+    events = [
+        sample_event(sensor=sensor, time=1, data="SUDO id"),
+        sample_event(sensor=sensor, time=2, data="rm x", content="$ sudo rm x"),
+        sample_event(sensor=sensor, time=3, data="rm -r sudo", content=""),
+        sample_event(sensor=sensor, time=4, data="ls"),
+    ]
+    publisher = Publisher(settings.kafka, client="test")
+    async with store(settings) as client, running_sink(ruled):
+        await publisher.start()
+        await asyncio.gather(
+            *await publisher.send_batch(EVENTS, 0, [(None, msgspec.json.encode(event), ()) for event in events])
+        )
+        await publisher.stop()
+        statement = "SELECT alerts FROM events WHERE sensor = {sensor:String} ORDER BY time"
+
+        async def stored() -> bool:
+            return len((await client.query(statement, parameters={"sensor": sensor})).result_rows) == len(events)
+
+        await until("the events are stored", stored, 60)
+        found = [row[0] for row in (await client.query(statement, parameters={"sensor": sensor})).result_rows]
+    root, removed = ({"rule": name, "regex": regex} for name, regex in rules.items())
+    assert found == [[root], [root], [root, removed], []]
+
+
 async def test_a_poison_message_is_skipped_and_what_follows_is_stored(settings: Settings, sensor: str) -> None:
     async with running_sink(settings), Publisher(settings.kafka) as publisher, store(settings) as client:
         for value in (b"{", b"", b"\xff\xfe", b'{"sensor":"x"}', b"[1]", b'{"sensor":7,"time":1}', None):

@@ -78,7 +78,7 @@ class _Walk:
         terms = 0
         while waiting:
             node, depth = waiting.pop()
-            if depth > 4 * DEPTH_LIMIT:
+            if depth > 2 * DEPTH_LIMIT:
                 raise self._error("is nested too deeply")
             terms += isinstance(node, tree.Term)
             waiting += [(child, depth + 1) for child in node.children]
