@@ -21,6 +21,7 @@ from query_api.limits import Gate
 from query_api.listen import Listen, check_exposure, is_loopback, listen_address
 from query_api.reader import Connection
 from query_api.routes import setup_routes
+from query_api.writes import WRITES, Writes
 from schemas.settings import Settings, SettingsError
 
 log = structlog.get_logger()
@@ -39,6 +40,7 @@ def make_app(settings: Settings, *, follow_health: bool = True) -> web.Applicati
     app[CONNECTION] = Connection(settings)
     app[GATE] = Gate(settings.http.concurrency, settings.http.concurrency_of_one)
     app[HEALTH] = Health()
+    app[WRITES] = Writes(settings.kafka)
     setup_routes(app)
     app.on_response_prepare.append(middlewares.cross_origin_headers)
     app.cleanup_ctx.append(_connection)
@@ -69,6 +71,7 @@ def _access(settings: Settings) -> Access:
 
 async def _connection(app: web.Application) -> AsyncIterator[None]:
     yield
+    await app[WRITES].close()
     await app[CONNECTION].close()
 
 

@@ -83,6 +83,22 @@ class Publisher:
             producer, self._producer = self._producer, None
             await producer.stop()
 
+    async def abandon(self) -> None:
+        """Disconnect at once: what is waiting is not sent any more; what is on its way may still arrive.
+
+        Futures of messages that were not acknowledged stay without a result.
+        """
+        if self._producer is not None:
+            producer, self._producer = self._producer, None
+            # aiokafka's own stop sends what waits, however long that takes.
+            producer._closed = True
+            sender = producer._sender.sender_task
+            if sender is not None:
+                sender.cancel()
+            await producer.client.close()
+            if sender is not None:
+                await asyncio.wait([sender])
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -60,7 +60,7 @@ class Fudo:
     async def refused(self, path: str, method: str = "GET", body: Any = None, status: int = 400) -> str:
         """The message of a failure."""
         found = await self.ask(method, path, body, status)
-        assert list(found) == ["result", "message"]
+        assert set(found) == {"result", "message"}
         return str(found["message"])
 
     async def ids(self, sensor: str, filter: str = "", rest: str = "order=id") -> list[str]:

@@ -1,7 +1,7 @@
 """GET: a list of sessions, and one session."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 from aiohttp import web
@@ -69,6 +69,13 @@ async def no_body(request: web.Request) -> None:
     """Raises BadRequestError when a GET or DELETE has one."""
     if await request.read():
         raise BadRequestError("Request body is not allowed for this endpoint")
+
+
+def success(members: Mapping[str, object], is_visible: bool, status: int = 200) -> web.Response:
+    """The answer to a write; one that reads do not show yet is 202 and says so."""
+    pending = {} if is_visible else {"pending": True}
+    body = msgspec.json.encode({"result": "success", **members, **pending}) + b"\n"
+    return web.Response(body=body, status=status if is_visible else 202, content_type="application/json")
 
 
 async def _everything(

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from query_api.dialects.fudo import objspec, reading
+from query_api.dialects.fudo import changing, objspec, reading
 from query_api.errors import BadRequestError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -14,7 +14,7 @@ _BASE = "/api/v2"
 #: Path → method → handler.
 _DOORS: Mapping[str, Mapping[str, Handler]] = {
     "/session": {"GET": reading.sessions},
-    "/session/{id}": {"GET": reading.session},
+    "/session/{id}": {"GET": reading.session, "PATCH": changing.change},
     "/objspec/session": {"GET": objspec.session},
     "/objspec/session_backup": {"GET": objspec.session_backup},
 }
