@@ -68,7 +68,7 @@ _OF_KEYS = f"""{_TIMES} FROM
     ORDER BY page_time DESC
     LIMIT 8 BY key
 )
-ORDER BY page_time"""  # noqa: S608 - constants of this module only
+ORDER BY coalesce(started_at, ended_at, last_activity_at)"""  # noqa: S608 - constants of this module only
 
 _SETTINGS = {
     "output_format_json_quote_64bit_integers": 0,
