@@ -1,5 +1,10 @@
 """An error in the words of each dialect's clients. Always JSON; status and headers are set by the caller."""
 
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
 from query_api.errors import ApiError
 
 _SPS_TYPES = {
@@ -34,23 +39,58 @@ _TITLES = {
 }
 
 
-def plain(error: ApiError, status: int, path: str) -> dict[str, object]:
-    """Honeytrap's and ours: ``{"error": …}``, and ``field`` where the error is about one."""
-    return {"error": error.message, "field": error.field} if error.field else {"error": error.message}
+class PlainError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Honeytrap's and ours; ``field`` where the error is about one."""
+
+    error: str
+    field: str = ""
 
 
-def sps(error: ApiError, status: int, path: str) -> dict[str, object]:
-    """``{"error": {type, message, details}, "meta"}`` (sps-facts 1.3)."""
-    details = {"field": error.field} if error.field else {}
+class SpsProblem(msgspec.Struct, frozen=True):
+    type: str
+    message: str
+    details: dict[str, str]
+
+
+class SpsPlace(msgspec.Struct, frozen=True):
+    href: str
+
+
+class SpsError(msgspec.Struct, frozen=True):
+    """SPS's (sps-facts 1.3)."""
+
+    error: SpsProblem
+    meta: SpsPlace
+
+
+class FudoFailure(msgspec.Struct, frozen=True):
+    """Fudo's (fudo-facts 2.8)."""
+
+    message: str
+    result: Literal["failure"] = "failure"
+
+
+class NetAlertXError(msgspec.Struct, frozen=True):
+    """NetAlertX's (netalertx-facts 1.0)."""
+
+    error: str
+    message: str
+    success: Annotated[bool, Meta(extra_json_schema={"const": False})] = False
+
+
+def plain(error: ApiError, status: int, path: str) -> PlainError:
+    return PlainError(error.message, error.field)
+
+
+def sps(error: ApiError, status: int, path: str) -> SpsError:
     kind = _SPS_TYPES.get(status, "InternalError" if status >= 500 else "InvalidQuery")
-    return {"error": {"type": kind, "message": error.message, "details": details}, "meta": {"href": path}}
+    details = {"field": error.field} if error.field else {}
+    return SpsError(SpsProblem(kind, error.message, details), SpsPlace(path))
 
 
-def fudo(error: ApiError, status: int, path: str) -> dict[str, object]:
-    """``{"result": "failure", "message": …}`` (fudo-facts 2.8)."""
-    return {"result": "failure", "message": error.message}
+def fudo(error: ApiError, status: int, path: str) -> FudoFailure:
+    return FudoFailure(error.message)
 
 
-def netalertx(error: ApiError, status: int, path: str) -> dict[str, object]:
-    """``{"success": false, "error", "message"}`` (netalertx-facts 1.0)."""
-    return {"success": False, "error": _TITLES.get(status, "Error"), "message": f"ERROR: {error.message}"}
+def netalertx(error: ApiError, status: int, path: str) -> NetAlertXError:
+    return NetAlertXError(_TITLES.get(status, "Error"), f"ERROR: {error.message}")

@@ -14,7 +14,7 @@ from query_api import error_forms
 from query_api.errors import ApiError
 
 #: An error, its status and the path, as the owner's clients know it.
-ErrorForm = Callable[[ApiError, int, str], dict[str, object]]
+ErrorForm = Callable[[ApiError, int, str], msgspec.Struct]
 
 #: How a request shows who it is from. ``bearer``: Authorization: Bearer, in any case; ``bearer_exact``: only as
 #: written; ``raw``: the header is the token alone; ``query``: ?token=; ``cookie``: a login of /api/authentication.
@@ -27,9 +27,13 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     paths: str
     form: ErrorForm
+    #: What the form makes.
+    error: type[msgspec.Struct]
     shown: tuple[Shown, ...] = ("bearer", "cookie")
     #: WWW-Authenticate of a 401.
     challenge: str = 'Bearer realm="sojourn"'
+    #: Whether a parameter that is not in its document is an error; some clients send others (hard-questions: no toys).
+    refuses_unknown: bool = True
     #: Statuses that this owner's clients know as another one.
     statuses: Mapping[int, int] = {}
 
@@ -40,18 +44,22 @@ OWNERS = (
         name="honeytrap",
         paths=r"/events|/sessions|/ws|/events/stream|/sessions/stream|/metrics/.*",
         form=error_forms.plain,
+        error=error_forms.PlainError,
     ),
     Owner(
         name="netalertx",
         paths=r"/sessions/.*|/devices/by-status",
         form=error_forms.netalertx,
+        error=error_forms.NetAlertXError,
         shown=("bearer_exact", "query"),
+        refuses_unknown=False,
         statuses={401: 403},
     ),
     Owner(
         name="fudo",
         paths=r"/api/v2(/.*)?",
         form=error_forms.fudo,
+        error=error_forms.FudoFailure,
         shown=("raw",),
         challenge='Key realm="sojourn"',
     ),
@@ -59,10 +67,12 @@ OWNERS = (
         name="sps",
         paths=r"/api.*",
         form=error_forms.sps,
+        error=error_forms.SpsError,
         shown=("cookie",),
         challenge='Basic realm="sojourn", charset="UTF-8"',
+        refuses_unknown=False,
     ),
-    Owner(name="sojourn", paths=r".*", form=error_forms.plain),
+    Owner(name="sojourn", paths=r".*", form=error_forms.plain, error=error_forms.PlainError),
 )
 
 #: Doors that ask nobody who he is, on every server.

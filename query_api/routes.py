@@ -5,16 +5,14 @@ from aiohttp import web
 from query_api import views
 from query_api.dialects import honeytrap, sps
 from query_api.dialects.fudo import routes as fudo
+from query_api.openapi.doors import route
+
+#: Every door that is described; what a dialect answers besides is for paths it does not know.
+DOORS = (*honeytrap.DOORS, *views.DOORS)
 
 
 def setup_routes(app: web.Application) -> None:
-    app.add_routes(honeytrap.routes())
+    app.add_routes([route(door) for door in DOORS])
     app.add_routes(fudo.routes())
     app.add_routes(sps.routes())
-    app.add_routes(
-        [
-            web.get("/health/live", views.live),
-            web.get("/health/ready", views.ready),
-            web.get("/version", views.show_version),
-        ]
-    )
+    app[views.DOCUMENT] = views.documented(DOORS)

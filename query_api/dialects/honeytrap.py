@@ -7,11 +7,13 @@ from aiohttp import web
 
 from query_api.answers import page_response, stream_response
 from query_api.dialects import honeytrap_rows as rows
+from query_api.dialects.honeytrap_document import HoneytrapQuery, HoneytrapRows
 from query_api.dialects.honeytrap_request import NUMBER, SIZE, Request, parse
 from query_api.documents import json_object, query_pairs
 from query_api.filters import Filter, Names
 from query_api.keys import SETTINGS, reader_of
 from query_api.listing import Listing, read_page
+from query_api.openapi.doors import Door
 from query_api.paging import page_after
 from query_api.shapes import Shape
 from query_api.sources import EVENTS, SESSIONS
@@ -82,6 +84,28 @@ def _filter(asked: Request, codes: Codes, text: str) -> Filter:
     return asked.sensor_filter(names).and_(asked.type_filter(names, codes, text))
 
 
-def routes() -> list[web.RouteDef]:
-    """A GET-only API, as its document says: HEAD is answered 405."""
-    return [web.get("/events", events, allow_head=False), web.get("/sessions", sessions, allow_head=False)]
+_TEXT = (
+    "The parameters may stand in a JSON object as body of the GET instead, by the same names: there `types` is a list "
+    "of integers and texts. Without `response_per_page` everything is streamed."
+)
+#: A GET-only API, as its document says: HEAD is answered 405.
+DOORS = (
+    Door(
+        method="GET",
+        path="/events",
+        handler=events,
+        summary="Events, newest first",
+        text=_TEXT,
+        query=HoneytrapQuery,
+        answer=HoneytrapRows,
+    ),
+    Door(
+        method="GET",
+        path="/sessions",
+        handler=sessions,
+        summary="Sessions, newest first",
+        text=_TEXT,
+        query=HoneytrapQuery,
+        answer=HoneytrapRows,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Doors: each route of the API as one value, from which come its checks, its route and its description."""
