@@ -33,6 +33,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """Settings that lead to running servers. ``admin_password`` and the ports are empty for servers not ours.
 
     ``apache`` is there when the broker is an Apache Kafka node of our own: a test may stop it and start it again.
+    ``broker`` and ``store`` are the servers as processes, where they are ours.
     """
 
     kind: str
@@ -41,6 +42,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     native_port: int = 0
     folder: Path | None = None
     apache: KafkaBroker | None = None
+    broker: Child | None = None
+    store: EmbeddedClickHouse | None = None
 
 
 def free_port() -> int:
@@ -133,6 +136,8 @@ def embedded_stack(folder: Path, settings: Settings | None = None) -> Iterator[S
                 admin_password=store.passwords.admin,
                 native_port=store.native_port,
                 folder=folder,
+                broker=broker,
+                store=store,
             )
         )
     finally:
@@ -163,6 +168,8 @@ def apache_stack(folder: Path, settings: Settings | None = None) -> Iterator[Sta
                 native_port=store.native_port,
                 folder=folder,
                 apache=broker,
+                broker=broker.child,
+                store=store,
             )
         )
     finally:

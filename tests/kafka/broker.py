@@ -50,7 +50,8 @@ class KafkaBroker:
         properties.write_text(_PROPERTIES.format(listener=address, controller=controller, data=self._data))
         self._program = java()
         self._jars = fetch_jars()
-        self._child = Child("kafka", self._command("kafka.Kafka", str(properties)), folder / "logs" / "kafka.log")
+        #: Its process, for those who do more to it than ``stop`` and ``kill``.
+        self.child = Child("kafka", self._command("kafka.Kafka", str(properties)), folder / "logs" / "kafka.log")
         self._format(properties)
 
     def _command(self, main: str, *arguments: str) -> list[str]:
@@ -68,33 +69,33 @@ class KafkaBroker:
 
     @property
     def pid(self) -> int | None:
-        return self._child.pid
+        return self.child.pid
 
     def start(self, seconds: float = 60) -> None:
         """Returns when a metadata request is answered; call it from the main thread (see Child)."""
-        self._child.start()
+        self.child.start()
         deadline = time.monotonic() + seconds
         while not broker_answers(self.address):
-            if not self._child.running:
-                raise RuntimeError(f"Apache Kafka ended while starting:\n{self._child.output(4000)}")
+            if not self.child.running:
+                raise RuntimeError(f"Apache Kafka ended while starting:\n{self.child.output(4000)}")
             if time.monotonic() > deadline:
                 self.kill()
-                raise TimeoutError(f"Apache Kafka does not answer after {seconds:.0f} s:\n{self._child.output(4000)}")
+                raise TimeoutError(f"Apache Kafka does not answer after {seconds:.0f} s:\n{self.child.output(4000)}")
             time.sleep(0.1)
 
     def stop(self, seconds: float = 30) -> None:
         """SIGTERM, as an operator does: it writes everything down and ends; SIGKILL when it does not."""
-        self._child.terminate()
+        self.child.terminate()
         try:
-            self._child.wait(seconds)
+            self.child.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._child.kill()
-        self._child.wait(10)
+        self.child.kill()
+        self.child.wait(10)
 
     def log(self) -> str:
         """The end of what it wrote since its last start."""
-        return self._child.output(8000)
+        return self.child.output(8000)
