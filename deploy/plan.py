@@ -1,5 +1,6 @@
 """What one ``sojourn up`` will run: which servers, where, and the processes of the pipeline."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from deploy.configuration import configure, environment_for_children
 from deploy.embedded.broker import prepare_broker
 from deploy.embedded.clickhouse import EmbeddedClickHouse, prepare_clickhouse
 from deploy.errors import CannotStartError
+from deploy.exposure import check_api
+from deploy.sizes import parse_size
+from query_api.tls import is_on
 from schemas.settings import Settings
 from stream_processors.sink.alerts import alert_rules
 
@@ -28,12 +32,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     clickhouse_native: str | None = None
     kafka_bootstrap: str | None = None
     clickhouse_url: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    tls_self_signed: bool = False
+    broker_memory: str | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Children are made, not started. ``broker`` and ``clickhouse`` are None when external servers are used."""
 
     settings: Settings
+    #: SHA-256 of the query API's certificate when it is one of its own.
+    certificate: str
     http: Address
     kafka: Address | None
     broker: Child | None
@@ -44,12 +54,26 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
-        return f"http://{self.http.reachable()}"
+        return f"{'https' if self.tls else 'http'}://{self.http.reachable()}"
+
+    @property
+    def door(self) -> str:
+        """Where the query API is, and what its own certificate must look like to whoever goes there first."""
+        return f"{self.url} (certificate SHA-256 {self.certificate})" if self.certificate else self.url
+
+    @property
+    def tls(self) -> bool:
+        """Whether the query API speaks https."""
+        return is_on(self.settings.http)
 
     @property
     def pipeline(self) -> tuple[Child, Child, Child]:
         """In the order they are drained: first nobody asks, then nothing new is made, then the rest is stored."""
         return (self.api, self.worker, self.sink)
+
+    def pids(self) -> list[int]:
+        """This process and every one that was started."""
+        return [os.getpid(), *(child.pid for child in self.children if child.pid is not None and child.running)]
 
     @property
     def children(self) -> list[Child]:
@@ -68,8 +92,16 @@ class _Where(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_options(options: Options) -> tuple[Settings, _Where]:
     """Checks the options. Raises AddressError or SettingsError, which are errors of usage."""
-    given = {"data": options.data, "http.listen": options.http, "kafka.bootstrap": options.kafka_bootstrap}
-    settings, listed = configure({**given, "clickhouse.url": options.clickhouse_url})
+    memory = None if options.broker_memory is None else parse_size(options.broker_memory, "--broker-memory")
+    given: dict[str, object] = {
+        "data": options.data,
+        "http.listen": options.http,
+        "kafka.bootstrap": options.kafka_bootstrap,
+        "http.tls_cert": options.tls_cert,
+        "http.tls_key": options.tls_key,
+        "http.tls_self_signed": options.tls_self_signed or None,
+    }
+    settings, listed = configure({**given, "clickhouse.url": options.clickhouse_url, "kafka.broker_memory": memory})
     origins = {setting.name: setting.origin for setting in listed}
     # The sink would end with the same words again and again.
     alert_rules(settings.sink.alerts)
@@ -142,12 +174,20 @@ def make_plan(where: _Where, data: Path, logs: Path) -> Plan:
         error = port_error(address, option, server)
         if error:
             raise CannotStartError(error)
-    forced: dict[str, object] = {"data": str(data), "http.listen": str(where.http)}
+    http = where.settings.http
+    forced: dict[str, object] = {
+        "data": str(data),
+        "http.listen": str(where.http),
+        "http.tls_cert": http.tls_cert,
+        "http.tls_key": http.tls_key,
+        "http.tls_self_signed": http.tls_self_signed,
+    }
     broker = store = None
     try:
         if where.kafka:
             broker = prepare_broker(where.kafka, logs)
-            forced |= {"kafka.bootstrap": str(where.kafka), "kafka.embedded": True}
+            memory = where.settings.kafka.broker_memory
+            forced |= {"kafka.bootstrap": str(where.kafka), "kafka.embedded": True, "kafka.broker_memory": memory}
         else:
             forced |= {"kafka.bootstrap": where.settings.kafka.bootstrap, "kafka.embedded": False}
         if where.clickhouse:
@@ -158,6 +198,8 @@ def make_plan(where: _Where, data: Path, logs: Path) -> Plan:
                 "clickhouse.writer_password": store.passwords.writer,
                 "clickhouse.reader": "api",
                 "clickhouse.reader_password": store.passwords.api,
+                "clickhouse.api_writer": "api_writer",
+                "clickhouse.api_writer_password": store.passwords.api_writer,
             }
         else:
             forced["clickhouse.url"] = where.settings.clickhouse.url
@@ -166,6 +208,7 @@ def make_plan(where: _Where, data: Path, logs: Path) -> Plan:
     except msgspec.DecodeError as error:
         raise CannotStartError(f"{data}/passwords.json cannot be read: {error}; remove it to have new ones") from error
     settings, listed = configure(forced)
+    certificate = check_api(settings)
     environment = environment_for_children(listed)
 
     def member(name: str, command: str) -> Child:
@@ -175,6 +218,7 @@ def make_plan(where: _Where, data: Path, logs: Path) -> Plan:
 
     return Plan(
         settings=settings,
+        certificate=certificate,
         http=where.http,
         kafka=where.kafka,
         broker=broker,

@@ -11,6 +11,8 @@ from schemas.settings import Settings
 
 SETTINGS = web.AppKey("settings", Settings)
 CONNECTION = web.AppKey("connection", Connection)
+#: As the user that may change the API's own tables.
+OWN_TABLES = web.AppKey("own_tables", Connection)
 GATE = web.AppKey("gate", Gate)
 HEALTH = web.AppKey("health", Health)
 
@@ -21,3 +23,8 @@ def reader_of(request: web.Request) -> Reader:
     if not principal.scopes:
         raise ForbiddenError("a credential is needed to read here")
     return Reader(request.app[CONNECTION], principal.sensors)
+
+
+def writer_of(request: web.Request) -> Reader:
+    """What keeps the API's own tables for this request: it reads no more than whoever asks may see."""
+    return Reader(request.app[OWN_TABLES], principal_of(request).sensors)

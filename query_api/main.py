@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator
 import structlog
 from aiohttp import web
 
-from query_api import middlewares
+from query_api import middlewares, tls
 from query_api.access_log import AccessLog
 from query_api.auth.access import Access
 from query_api.auth.credentials import CredentialsError
 from query_api.auth.doors import ACCESS
 from query_api.auth.file import credentials_path
 from query_api.health import Health
-from query_api.keys import CONNECTION, GATE, HEALTH, SETTINGS
+from query_api.keys import CONNECTION, GATE, HEALTH, OWN_TABLES, SETTINGS
 from query_api.limits import Gate
 from query_api.listen import Listen, check_exposure, is_loopback, listen_address
 from query_api.reader import Connection
@@ -38,6 +38,7 @@ def make_app(settings: Settings, *, follow_health: bool = True) -> web.Applicati
     app[SETTINGS] = settings
     app[ACCESS] = _access(settings)
     app[CONNECTION] = Connection(settings)
+    app[OWN_TABLES] = Connection(settings, writes=True)
     app[GATE] = Gate(settings.http.concurrency, settings.http.concurrency_of_one)
     app[HEALTH] = Health()
     app[WRITES] = Writes(settings.kafka)
@@ -73,6 +74,7 @@ async def _connection(app: web.Application) -> AsyncIterator[None]:
     yield
     await app[WRITES].close()
     await app[CONNECTION].close()
+    await app[OWN_TABLES].close()
 
 
 async def _heartbeats(app: web.Application) -> AsyncIterator[None]:
@@ -99,6 +101,16 @@ def run_server(settings: Settings) -> int:
     return 1
 
 
+def _announce(settings: Settings, listen: Listen) -> None:
+    http = settings.http
+    if http.tls_self_signed:
+        log.info("query API listens", url=f"https://{listen}", certificate_sha256=tls.fingerprint(settings))
+        return
+    log.info("query API listens", url=f"{'https' if tls.is_on(http) else 'http'}://{listen}")
+    if not tls.is_on(http) and not is_loopback(listen.host):
+        log.warning("credentials and answers cross the network as plain text: give --tls-cert, or put a proxy in front")
+
+
 async def _serve(settings: Settings, listen: Listen) -> int:
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -106,11 +118,12 @@ async def _serve(settings: Settings, listen: Listen) -> int:
         loop.add_signal_handler(number, ended.set)
     app = make_app(settings)
     check_exposure(listen, credentials=bool(app[ACCESS].credentials.current.entries))
+    context = tls.server_context(settings)
     runner = make_runner(app)
     await runner.setup()
     try:
-        await web.TCPSite(runner, listen.host, listen.port).start()
-        log.info("query API listens", address=str(listen))
+        await web.TCPSite(runner, listen.host, listen.port, ssl_context=context).start()
+        _announce(settings, listen)
         await ended.wait()
         log.info("query API drains")
     finally:

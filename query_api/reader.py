@@ -80,9 +80,11 @@ class Connection:
     Handlers get a ``Reader`` instead (query_api.keys.reader_of), which knows what may be seen.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, writes: bool = False) -> None:
+        """``writes``: as the user that may change the API's own tables."""
         self.database = settings.clickhouse.database
-        self._clickhouse = settings.clickhouse
+        store = self._clickhouse = settings.clickhouse
+        self._user = (store.api_writer, store.api_writer_password) if writes else (store.reader, store.reader_password)
         self._settings = query_settings(settings.http)
         # ClickHouse ends a query at its limit; this is for one that does not answer at all.
         self._timeout = settings.http.query_seconds + 5
@@ -144,8 +146,8 @@ class Connection:
                 interface=url.scheme,
                 host=url.hostname or "127.0.0.1",
                 port=url.port or (8443 if url.scheme == "https" else 8123),
-                username=self._clickhouse.reader,
-                password=self._clickhouse.reader_password,
+                username=self._user[0],
+                password=self._user[1],
                 database=self._clickhouse.database,
                 compress=False,
                 connect_timeout=2,

@@ -132,6 +132,19 @@ def one_row(source: Source, filter: Filter, values: list[str]) -> Statement:
     )
 
 
+def keys_into(source: Source, filter: Filter, table: str, constant: Filter, limit: int) -> Statement:
+    """Stores the keys of the rows in their order: columns ``n`` from 1 and the keys; ``constant`` is what comes first,
+    a list of expressions with their values."""
+    keys = ", ".join(source.keys)
+    return Statement(
+        f"INSERT INTO {table} (snapshot, n, {keys}) SELECT {constant.where},"  # noqa: S608
+        f" row_number() OVER (ORDER BY {source.order}) AS n, {keys}"
+        f" FROM {source.rows}{_where(source, filter)} ORDER BY n LIMIT {{limit:UInt64}}",
+        {**filter.parameters, **constant.parameters, "limit": limit},
+        format="",
+    )
+
+
 def tally(source: Source, filter: Filter, values: list[str], size: int, *, each: bool = False) -> Statement:
     """The most frequent ``size`` combinations of these expressions with their counts, or so many of each first one."""
     chosen = " LIMIT {size:UInt64}" + (" BY v0" if each else "")

@@ -49,6 +49,9 @@ class Kafka(msgspec.Struct, frozen=True, kw_only=True):
     commit_interval: Annotated[float, Meta(gt=0, description="Seconds between commits of the worker")] = 0.5
     fetch_max_wait_ms: Annotated[int, Meta(ge=1, description="How long a broker may hold an empty fetch")] = 100
     max_message_bytes: Annotated[int, Meta(ge=1024, description="Largest message that is published")] = 1_048_576
+    broker_memory: Annotated[
+        int, Meta(ge=0, description="Bytes of memory at which sojourn up drains the embedded broker and starts it anew")
+    ] = 1_073_741_824
     hole_wait: Annotated[
         float, Meta(ge=0, description="Seconds a hole in the offsets is read again before it is passed")
     ] = 3.0
@@ -66,6 +69,8 @@ class ClickHouse(msgspec.Struct, frozen=True, kw_only=True):
     writer_password: Annotated[str, Meta(description="Its password", extra={"secret": True})] = ""
     reader: Annotated[str, Meta(description="User the query API reads as")] = "api"
     reader_password: Annotated[str, Meta(description="Its password", extra={"secret": True})] = ""
+    api_writer: Annotated[str, Meta(description="User the query API keeps its own tables as: snapshots")] = "api_writer"
+    api_writer_password: Annotated[str, Meta(description="Its password", extra={"secret": True})] = ""
     events_ttl_days: Annotated[int, Meta(ge=1, description="Days an event is kept after it was stored")] = 365
     sessions_ttl_days: Annotated[int, Meta(ge=1, description="Days a session is kept after its last change")] = 365
 
@@ -126,6 +131,11 @@ class Http(msgspec.Struct, frozen=True, kw_only=True):
     concurrency_of_one: Annotated[
         int, Meta(ge=1, description="The same of one user or token; one more is answered 429")
     ] = 8
+    tls_cert: Annotated[str, Meta(description="File of the certificate (PEM, with its chain); empty is no TLS")] = ""
+    tls_key: Annotated[str, Meta(description="File of the certificate's key (PEM)")] = ""
+    tls_self_signed: Annotated[
+        bool, Meta(description="TLS with a certificate of its own, made in the data folder")
+    ] = False
     auth_file: Annotated[
         str, Meta(description="File of users and tokens; empty is credentials.json in the data folder")
     ] = ""

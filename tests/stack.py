@@ -110,7 +110,11 @@ def _applied(stack: Stack) -> Stack:
 def _beside(store: EmbeddedClickHouse, base: Settings, kafka: Kafka, folder: Path) -> Settings:
     """Settings that lead to this ClickHouse and that Kafka."""
     clickhouse = msgspec.structs.replace(
-        base.clickhouse, url=store.url, writer_password=store.passwords.writer, reader_password=store.passwords.api
+        base.clickhouse,
+        url=store.url,
+        writer_password=store.passwords.writer,
+        reader_password=store.passwords.api,
+        api_writer_password=store.passwords.api_writer,
     )
     return msgspec.structs.replace(base, data=str(folder), kafka=kafka, clickhouse=clickhouse)
 
@@ -203,7 +207,14 @@ def container_stack() -> Iterator[Stack]:
         url = f"http://{store.get_container_host_ip()}:{store.get_exposed_port(8123)}"
         settings = Settings(
             kafka=kafka_in_production(Kafka(), broker.get_bootstrap_server()),
-            clickhouse=ClickHouse(url=url, writer_password="writer", reader="writer", reader_password="writer"),
+            clickhouse=ClickHouse(
+                url=url,
+                writer_password="writer",
+                reader="writer",
+                reader_password="writer",
+                api_writer="writer",
+                api_writer_password="writer",
+            ),
         )
         yield _applied(Stack(kind="testcontainers", settings=settings))
 

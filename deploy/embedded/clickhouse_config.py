@@ -13,7 +13,7 @@ from deploy.addresses import Address
 from deploy.embedded.passwords import Passwords
 
 #: Users that may come in over HTTP. Everything else, above all ``default``, is answered 404.
-HTTP_USERS = ("analyst", "api", "writer", "admin")
+HTTP_USERS = ("analyst", "api", "api_writer", "writer", "admin")
 
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _GIB = 1 << 30
@@ -104,7 +104,7 @@ _NO_PYTHON = "<allow_python_table_function>0</allow_python_table_function>"
 
 
 def users_xml(config: ServerConfig) -> str:
-    """``users.xml``: five users, each with the grants it needs; without grants a user could read the machine's files.
+    """``users.xml``: six users, each with the grants it needs; without grants a user could read the machine's files.
 
     ``default`` must exist without password, the server's own session is its; it can do nothing but start listeners.
     """
@@ -147,8 +147,14 @@ def users_xml(config: ServerConfig) -> str:
         ),
         user("admin", passwords.admin, "writer", ["ALL ON *.* WITH GRANT OPTION"]),
         user("api", passwords.api, "api", [f"SELECT ON {database}.*", "SELECT ON system.parts"]),
+        user("api_writer", passwords.api_writer, "api_writer", api_writer_grants(database)),
         user("analyst", None, "analyst", [f"SELECT ON {database}.*"]),
     ]
+    readers = (
+        _reader_profile("api", config.api_limits)
+        + _reader_profile("api_writer", config.api_limits, writes=True)
+        + _reader_profile("analyst", ANALYST_LIMITS)
+    )
     return f"""<clickhouse>
   <profiles>
     <default>
@@ -159,7 +165,7 @@ def users_xml(config: ServerConfig) -> str:
       <async_insert>0</async_insert>
       <http_receive_timeout>4</http_receive_timeout>
       <deduplicate_blocks_in_dependent_materialized_views>1</deduplicate_blocks_in_dependent_materialized_views>
-    </writer>{_reader_profile("api", config.api_limits)}{_reader_profile("analyst", ANALYST_LIMITS)}
+    </writer>{readers}
   </profiles>
   <quotas><default/></quotas>
   <users>{"".join(users)}
@@ -168,8 +174,21 @@ def users_xml(config: ServerConfig) -> str:
 """
 
 
-def _reader_profile(name: str, limits: Limits) -> str:
-    """A profile that may read and may lower its limits, never raise them."""
+def api_writer_grants(database: str) -> list[str]:
+    """What the query API needs to keep a list of sessions for a while (``schemas/tables``: sps_snapshots)."""
+    return [
+        f"SELECT ON {database}.events",
+        f"SELECT ON {database}.sessions",
+        f"SELECT, INSERT ON {database}.sps_snapshots",
+        f"SELECT, INSERT, ALTER DELETE ON {database}.sps_snapshot_keys",
+    ]
+
+
+def _reader_profile(name: str, limits: Limits, *, writes: bool = False) -> str:
+    """A profile that may read and may lower its limits, never raise them.
+
+    ``writes``: it may also do what its grants allow; dropping what has expired counts as DDL.
+    """
     # The API lowers its limits by request; the analyst's stand as they are.
     fixed = name == "analyst"
     bounded = {
@@ -178,7 +197,8 @@ def _reader_profile(name: str, limits: Limits) -> str:
         "max_rows_to_read": str(limits.rows),
     }
     always = {
-        "allow_ddl": "0",
+        "allow_ddl": "1" if writes else "0",
+        "async_insert": "0",
         "allow_python_table_function": "0",
         "allow_introspection_functions": "0",
         "cancel_http_readonly_queries_on_client_close": "1",
@@ -195,7 +215,11 @@ def _reader_profile(name: str, limits: Limits) -> str:
         "timeout_overflow_mode": "throw",
         "timeout_before_checking_execution_speed": "0",
     }
-    values = {"readonly": "2", **always, **{key: value for key, value in bounded.items() if value != "0"}}
+    values = {
+        "readonly": "0" if writes else "2",
+        **always,
+        **{key: value for key, value in bounded.items() if value != "0"},
+    }
     lines = "".join(f"\n      <{key}>{value}</{key}>" for key, value in values.items())
     constraints = "".join(f"\n        <{key}><const/></{key}>" for key in always)
     for key, value in bounded.items():

@@ -13,6 +13,8 @@ class Passwords(msgspec.Struct, frozen=True):
     writer: str
     admin: str
     api: str
+    #: Empty in a file of an earlier version, until ``keep_passwords`` has read it.
+    api_writer: str = ""
 
 
 def write_private(path: Path, text: str) -> None:
@@ -38,7 +40,15 @@ def keep_passwords(path: Path) -> Passwords:
     """The passwords in ``path``; made there when there is no such file yet."""
     if path.exists():
         path.chmod(0o600)
-        return read_passwords(path)
-    passwords = Passwords(*(secrets.token_urlsafe(24) for _ in range(3)))
+        passwords = read_passwords(path)
+        if passwords.api_writer:
+            return passwords
+        passwords = msgspec.structs.replace(passwords, api_writer=_made())
+    else:
+        passwords = Passwords(_made(), _made(), _made(), _made())
     write_private(path, msgspec.json.encode(passwords).decode() + "\n")
     return passwords
+
+
+def _made() -> str:
+    return secrets.token_urlsafe(24)

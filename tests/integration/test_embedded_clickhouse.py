@@ -180,12 +180,35 @@ def test_the_writer_can_insert_from_a_body_and_can_neither_write_files_nor_open_
                 client.command(statement)
 
 
-@pytest.mark.parametrize("user", ["analyst", "api", "writer", "admin"])
+def test_the_query_apis_writer_changes_its_own_tables_only(stack: Stack) -> None:
+    store = stack.settings.clickhouse
+    with clickhouse_connect.get_client(
+        dsn=store.url, username="api_writer", password=store.api_writer_password, database=store.database
+    ) as client:
+        client.command("INSERT INTO sps_snapshot_keys (snapshot, n) SELECT 'grants', 1")
+        client.command("ALTER TABLE sps_snapshot_keys DROP PARTITION 'grants'")
+        for statement in (
+            "INSERT INTO sessions (session_id) SELECT 'x'",
+            "ALTER TABLE sessions DELETE WHERE 1",
+            "DROP TABLE sps_snapshot_keys",
+            "CREATE TABLE leak (l String) ENGINE = Memory",
+            "SELECT * FROM sink_owners",
+            "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+        ):
+            with pytest.raises(DatabaseError, match=ACCESS_DENIED):
+                client.command(statement)
+
+
+@pytest.mark.parametrize("user", ["analyst", "api", "api_writer", "writer", "admin"])
 def test_named_users_come_in_by_header_and_by_basic(stack: Stack, user: str) -> None:
     store = stack.settings.clickhouse
-    password = {"api": store.reader_password, "writer": store.writer_password, "admin": stack.admin_password}.get(
-        user, ""
-    )
+    passwords = {
+        "api": store.reader_password,
+        "api_writer": store.api_writer_password,
+        "writer": store.writer_password,
+        "admin": stack.admin_password,
+    }
+    password = passwords.get(user, "")
     assert _ask(stack, X_ClickHouse_User=user, X_ClickHouse_Key=password) == (200, user)
     assert _ask(stack, Authorization=_basic(user, password)) == (200, user)
     if password:

@@ -2,8 +2,19 @@
 
 from aiohttp import web
 
-from query_api.dialects.sps import aggregates, authentication, channels, entry, events, indexing, session, sessions
+from query_api.dialects.sps import (
+    aggregates,
+    authentication,
+    channels,
+    entry,
+    events,
+    indexing,
+    session,
+    sessions,
+    snapshots,
+)
 from query_api.dialects.sps.paths import API, AUDIT, SESSIONS_PATH
+from query_api.dialects.sps.sessions_list import sessions_list
 
 _ONE = SESSIONS_PATH + "/{id}"
 
@@ -17,8 +28,9 @@ def routes() -> list[web.RouteDef]:
         f"{authentication.PATH}/login_methods": authentication.login_methods,
         f"{authentication.PATH}/types": authentication.types,
         AUDIT: entry.audit,
-        SESSIONS_PATH: sessions.sessions,
+        SESSIONS_PATH: sessions_list,
         f"{SESSIONS_PATH}/_count": sessions.count,
+        snapshots.PATH: snapshots.snapshot,
         f"{SESSIONS_PATH}/stats": aggregates.stats,
         f"{SESSIONS_PATH}/histogram": aggregates.histogram,
         _ONE: session.session,

@@ -1,4 +1,4 @@
-"""The list of sessions, and how many there are (sps-facts 1.4, 1.5)."""
+"""What a request for sessions asks, pages of them by offset, and how many there are (sps-facts 1.4, 1.5)."""
 
 from typing import Literal
 
@@ -41,19 +41,19 @@ class Asked(msgspec.Struct, frozen=True):
     format: Literal["json", "csv"]
 
 
-async def sessions(http: web.Request) -> web.Response:
-    """GET /api/audit/sessions."""
-    given = request.parameters(http, {*_ECHOED, "limit", "offset"})
+async def page(http: web.Request, given: Parameters) -> web.Response:
+    """A page of the sessions as they are now, by limit and offset."""
     window = request.window(given, request.LIMIT, request.REACH)
     asked = understood(given)
     reader = reader_of(http)
     source = ordered(SESSIONS, asked.order)
     size = min(window.limit, request.REACH - window.offset)
-    listing = Listing(source=source, shape=shape_of(asked), filter=asked.filter)
-    page = read_rows(reader, listing, Slice(size, window.offset)) if size else _nothing()
-    count, rows = await together(reader.number(sql.count(SESSIONS, asked.filter)), page)
-    if asked.format == "csv":
-        return answers.csv_response(csv_rows.header(csv_rows.csv_shape(asked.fields)) + rows, "sessions.csv")
+    shape = shape_of(asked)
+    listing = Listing(source=source, shape=shape, filter=asked.filter)
+    found = read_rows(reader, listing, Slice(size, window.offset)) if size else _nothing()
+    count, rows = await together(reader.number(sql.count(SESSIONS, asked.filter)), found)
+    if isinstance(shape, csv_rows.CsvShape):
+        return answers.csv_response(csv_rows.header(shape) + rows, "sessions.csv")
     return answers.list_response(rows, meta_of(asked, given, window, count))
 
 

@@ -17,7 +17,7 @@ CONFIG = ServerConfig(
     database="sojourn",
     log="/a folder/with <odd> & names/clickhouse.log",
     api_limits=Limits(seconds=10, memory=1000, rows=2000),
-    passwords=Passwords(writer="w-secret", admin="a-secret", api="r-secret"),
+    passwords=Passwords(writer="w-secret", admin="a-secret", api="r-secret", api_writer="s-secret"),
 )
 
 
@@ -54,7 +54,7 @@ def test_default_may_only_start_listeners() -> None:
 
 def test_every_limit_of_a_reader_has_a_constraint() -> None:
     root = ElementTree.fromstring(users_xml(CONFIG))
-    for name in ("api", "analyst"):
+    for name in ("api", "api_writer", "analyst"):
         profile = root.find(f"profiles/{name}")
         assert profile is not None
         constraints = profile.find("constraints")
@@ -68,5 +68,15 @@ def test_passwords_are_made_once_and_for_the_owner_only(tmp_path: Path) -> None:
     first = keep_passwords(path)
     assert keep_passwords(path) == first == read_passwords(path)
     assert path.stat().st_mode & 0o777 == 0o600
-    assert len({first.writer, first.admin, first.api}) == 3
-    assert min(len(first.writer), len(first.admin), len(first.api)) >= 24
+    made = [first.writer, first.admin, first.api, first.api_writer]
+    assert len(set(made)) == 4
+    assert min(len(password) for password in made) >= 24
+
+
+def test_a_file_of_an_earlier_version_gets_the_password_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "passwords.json"
+    path.write_text('{"writer":"w","admin":"a","api":"r"}')
+    found = keep_passwords(path)
+    assert (found.writer, found.admin, found.api) == ("w", "a", "r")
+    assert len(found.api_writer) >= 24
+    assert read_passwords(path) == found
