@@ -76,6 +76,13 @@ def _settings(command_line: dict[str, object] | None = None) -> "Settings":
         raise
 
 
+_TlsCert = Annotated[str | None, typer.Option(help="Certificate of the query API, PEM with its chain.")]
+_TlsKey = Annotated[str | None, typer.Option(help="Key of the certificate, PEM.")]
+_TlsSelfSigned = Annotated[
+    bool, typer.Option("--tls-self-signed", help="TLS with a certificate of its own, made in the data folder.")
+]
+
+
 @app.command()
 def up(
     data: Annotated[str | None, typer.Option(help="Folder for everything that is kept (sojourn-data).")] = None,
@@ -96,6 +103,12 @@ def up(
     clickhouse_url: Annotated[
         str | None, typer.Option(help="A ClickHouse that runs already, http://HOST:PORT; no embedded one is started.")
     ] = None,
+    broker_memory: Annotated[
+        str | None, typer.Option(help="Memory at which the embedded broker is drained and starts anew (1GiB); 0 never.")
+    ] = None,
+    tls_cert: _TlsCert = None,
+    tls_key: _TlsKey = None,
+    tls_self_signed: _TlsSelfSigned = False,
     demo: Annotated[bool, typer.Option("--demo", help="Play a recording through it and show the sessions.")] = False,
 ) -> None:
     """Start, supervise and stop the whole pipeline."""
@@ -116,6 +129,10 @@ def up(
         clickhouse_native=clickhouse_native,
         kafka_bootstrap=kafka_bootstrap,
         clickhouse_url=clickhouse_url,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        tls_self_signed=tls_self_signed,
+        broker_memory=broker_memory,
     )
     try:
         raise typer.Exit(run_up(options, ephemeral, demo))
@@ -146,9 +163,26 @@ def sink(held: _Held = False) -> None:
 
 
 @app.command()
-def serve(held: _Held = False) -> None:
+def serve(
+    http: Annotated[str | None, typer.Option(help="HOST:PORT to listen on (127.0.0.1:8080).")] = None,
+    tls_cert: _TlsCert = None,
+    tls_key: _TlsKey = None,
+    tls_self_signed: _TlsSelfSigned = False,
+    auth_file: Annotated[
+        str | None, typer.Option(help="Users and tokens (credentials.json in the data folder).")
+    ] = None,
+    held: _Held = False,
+) -> None:
     """Run the query API alone."""
-    settings = _settings()
+    settings = _settings(
+        {
+            "http.listen": http,
+            "http.tls_cert": tls_cert,
+            "http.tls_key": tls_key,
+            "http.tls_self_signed": tls_self_signed or None,
+            "http.auth_file": auth_file,
+        }
+    )
     from query_api.main import run_server
 
     _await_release(held)

@@ -133,7 +133,7 @@ class Supervisor:
             while True:
                 now = Readiness()
                 if self._plan.api.running:
-                    now = await asyncio.to_thread(ask_readiness, self._plan.http)
+                    now = await asyncio.to_thread(ask_readiness, self._plan.http, self._plan.tls)
                 self._tell(now, told)
                 if now.ready and not was_ready:
                     was_ready = True
@@ -153,7 +153,7 @@ class Supervisor:
             good = bool(now.checks) if child is self._plan.api else check is not None and check.ok
             if child.running and good and told.get(child) != child.pid:
                 told[child] = child.pid
-                self._report.component(child.name, "ready", self._plan.url if child is self._plan.api else "")
+                self._report.component(child.name, "ready", self._plan.door if child is self._plan.api else "")
 
     async def _drain(self, silent: bool) -> bool:
         """api, worker, sink, then the servers. True when each ended by itself."""
@@ -184,7 +184,7 @@ class Supervisor:
         deadline = time.monotonic() + _CATCH_UP_SECONDS
         since: float | None = None
         while self._plan.api.running and time.monotonic() < deadline and not self._at_once.is_set():
-            now = await asyncio.to_thread(ask_readiness, self._plan.http, 1.0)
+            now = await asyncio.to_thread(ask_readiness, self._plan.http, self._plan.tls, 1.0)
             if not now.checks:
                 return
             if not now.caught_up:

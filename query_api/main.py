@@ -43,6 +43,7 @@ def make_app(settings: Settings, *, follow_health: bool = True) -> web.Applicati
     app[HEALTH] = Health()
     app[WRITES] = Writes(settings.kafka)
     setup_routes(app)
+    app.on_response_prepare.append(middlewares.server_header)
     app.on_response_prepare.append(middlewares.cross_origin_headers)
     app.cleanup_ctx.append(_connection)
     if follow_health:

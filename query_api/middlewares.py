@@ -92,6 +92,11 @@ def _is_welcome(request: web.Request, sent: str) -> bool:
     return sent.lower() in _listed(request.app[SETTINGS].http.origins.lower())
 
 
+async def server_header(request: web.Request, response: web.StreamResponse) -> None:
+    """Our name, not the versions of what we are made of."""
+    response.headers["Server"] = "sojourn"
+
+
 async def cross_origin_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Lets pages of configured origins, and of no other, read the answer; runs for every answer, errors too."""
     sent = request.headers.get("Origin")

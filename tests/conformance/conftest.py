@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 
 from query_api.main import make_app, make_runner
+from query_api.tls import is_on, server_context
 from schemas.settings import Settings
 from tests.conformance.store import Store
 
@@ -48,8 +49,9 @@ class Apis:
         runner = make_runner(app)
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return Api(app, f"http://127.0.0.1:{runner.addresses[0][1]}", self._http)
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(settings)).start()
+        scheme = "https" if is_on(settings.http) else "http"
+        return Api(app, f"{scheme}://127.0.0.1:{runner.addresses[0][1]}", self._http)
 
     async def stop(self) -> None:
         for runner in self._runners:
@@ -58,7 +60,8 @@ class Apis:
 
 @pytest.fixture
 async def apis() -> AsyncIterator[Apis]:
-    async with aiohttp.ClientSession() as http:
+    # Certificates are looked at in the test of TLS; here clients take any.
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as http:
         found = Apis(http)
         yield found
         await http.close()

@@ -1,0 +1,116 @@
+"""The API over TLS: a certificate of its own, one that was given, and what is refused."""
+
+import asyncio
+import hashlib
+import os
+import ssl
+import sys
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from query_api.tls import fingerprint, server_context
+from schemas.settings import Http, Settings, SettingsError
+from tests.conformance.conftest import Apis, apis
+from tests.stack import free_port
+
+__all__ = ["apis"]
+
+pytestmark = pytest.mark.integration
+
+
+def at(folder: Path, **http: object) -> Settings:
+    return Settings(data=str(folder), http=msgspec.convert(http, Http))
+
+
+def made(folder: Path) -> bytes:
+    return (folder / "tls" / "certificate.pem").read_bytes()
+
+
+def test_a_certificate_of_its_own_is_made_once_and_anew_for_other_names(tmp_path: Path) -> None:
+    assert server_context(at(tmp_path)) is None
+    assert server_context(at(tmp_path, tls_self_signed=True)) is not None
+    first = made(tmp_path)
+    assert {(tmp_path / "tls" / name).stat().st_mode & 0o777 for name in ("key.pem", "certificate.pem")} == {0o600}
+    server_context(at(tmp_path, tls_self_signed=True))
+    assert made(tmp_path) == first
+    server_context(at(tmp_path, tls_self_signed=True, names="sojourn.example", listen="0.0.0.0:443"))
+    assert made(tmp_path) != first
+    (tmp_path / "tls" / "certificate.pem").write_text("no certificate")
+    server_context(at(tmp_path, tls_self_signed=True))
+    assert made(tmp_path).startswith(b"-----BEGIN CERTIFICATE-----")
+
+
+@pytest.mark.parametrize(
+    ("http", "words"),
+    [
+        ({"tls_cert": "certificate.pem"}, "one is missing"),
+        ({"tls_key": "key.pem"}, "one is missing"),
+        ({"tls_cert": "/nowhere/a.pem", "tls_key": "/nowhere/b.pem"}, "No such file"),
+        ({"tls_cert": __file__, "tls_key": __file__}, "do not fit"),
+        ({"tls_cert": "a", "tls_key": "b", "tls_self_signed": True}, "only one"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path, http: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        server_context(at(tmp_path, **http))
+
+
+async def test_the_process_speaks_https_with_the_certificate_it_names_and_its_cookie_is_secure(
+    settings: Settings, tmp_path: Path
+) -> None:
+    port = free_port()
+    given = {
+        "SOJOURN_DATA": str(tmp_path),
+        "SOJOURN_CLICKHOUSE_URL": settings.clickhouse.url,
+        "SOJOURN_CLICKHOUSE_READER_PASSWORD": settings.clickhouse.reader_password,
+        "SOJOURN_KAFKA_BOOTSTRAP": settings.kafka.bootstrap,
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "deploy", "serve", "--http", f"127.0.0.1:{port}", "--tls-self-signed"),
+        env={**os.environ, **given},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        assert process.stdout is not None
+        said = ""
+        while "query API listens" not in said:
+            line = await asyncio.wait_for(process.stdout.readline(), 60)
+            assert line, f"it ended: {said}"
+            said += line.decode()
+        trusted = ssl.create_default_context(cafile=str(tmp_path / "tls" / "certificate.pem"))
+        base = f"https://127.0.0.1:{port}"
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusted)) as http:
+            async with http.get(f"{base}/events?response_per_page=1") as answer:
+                assert answer.status == 200
+                assert answer.headers["Server"] == "sojourn"
+            async with http.get(f"{base}/api/authentication") as answer:
+                (cookie,) = answer.headers.getall("Set-Cookie")
+                assert cookie.startswith("session_id=") and "; Secure" in cookie
+        der = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", port))
+        digest = hashlib.sha256(ssl.PEM_cert_to_DER_cert(der)).hexdigest().upper()
+        assert fingerprint(at(tmp_path)).replace(":", "") == digest
+        assert fingerprint(at(tmp_path)) in said
+        with pytest.raises(aiohttp.ClientError):
+            async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/version"):
+                pass
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def test_a_certificate_that_was_given_is_used_and_without_tls_the_cookie_is_not_secure(
+    apis: Apis, settings: Settings, tmp_path: Path
+) -> None:
+    server_context(at(tmp_path, tls_self_signed=True))
+    folder = tmp_path / "tls"
+    api = await apis.start(settings, tls_cert=str(folder / "certificate.pem"), tls_key=str(folder / "key.pem"))
+    trusted = ssl.create_default_context(cafile=str(folder / "certificate.pem"))
+    async with api.http.get(f"{api.base}/version", ssl=trusted) as answer:
+        assert answer.status == 200
+    plain = await apis.start(settings)
+    async with plain.http.get(f"{plain.base}/api/authentication") as answer:
+        assert "Secure" not in answer.headers["Set-Cookie"]
