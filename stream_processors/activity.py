@@ -39,10 +39,13 @@ def activity_of(event: Event, source: str) -> Connection:
 
 
 def add_activity(record: Connection, event: Event) -> bool:
-    """Count one more event of the same session; false when it says something of its own: who is logged in."""
+    """Count one more event of the same session; false when it says something of its own: who is logged in, or, where
+    the key has no id, another time: between two times of one key another session may have begun."""
     if event.user and (event.user != record.user or event.kind in _LOGIN):
         return False
     time = event.time
+    if not event.session_id and time != record.time:
+        return False
     if record.last_time is None or time > record.last_time:
         record.time = record.last_time = time
     if record.first_time is None or time < record.first_time:

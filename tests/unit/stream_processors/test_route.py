@@ -74,6 +74,12 @@ def test_events_of_a_session_are_added_up_to_one_activity_record() -> None:
     assert routed.decoded == 3
 
 
+def test_without_an_id_events_of_two_times_are_not_added_up() -> None:
+    """Another session of the key may lie between them, on another topic or later in the log."""
+    routed = planned(*(event("", second, mac="02:00:00:00:00:01") for second in (1, 1, 9)))
+    assert [(one.first_time, len(one.positions)) for _, one in routed.connections] == [(SECOND, 2), (9 * SECOND, 1)]
+
+
 def test_activity_stands_before_the_next_other_record_of_its_session() -> None:
     routed = planned(
         cowrie("session.connect", "a", 1),
