@@ -81,6 +81,16 @@ def page(source: Source, filter: Filter, shape: Shape, wanted: Extent, since: in
     )
 
 
+def rows(source: Source, filter: Filter, shape: Shape) -> Statement:
+    """All rows, in order; the sort goes to disk before the memory limit is met."""
+    return Statement(
+        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter)} ORDER BY {source.order}",  # noqa: S608
+        filter.parameters,
+        {**shape.settings, "max_bytes_before_external_sort": "268435456"},
+        "Template",
+    )
+
+
 def likely_since(filter: Filter, rows: int) -> Statement:
     """The hour (seconds since 1970) from which on events_by_hour counts at least ``rows`` rows; no row if fewer.
 

@@ -25,19 +25,19 @@ _BINS = 10_000
 _INTERVALS = ("minute", "hour", "day", "week", "month", "year")
 
 
-class Bucket(msgspec.Struct, omit_defaults=True):
+class SpsBucket(msgspec.Struct, omit_defaults=True):
     """How many sessions have a value."""
 
     value: str | int | bool
     count: int
-    buckets: list["Bucket"] | None = None
+    buckets: list["SpsBucket"] | None = None
 
 
-class Counted(msgspec.Struct):
+class SpsBuckets(msgspec.Struct):
     """The answer's body."""
 
     field: str
-    buckets: list[Bucket]
+    buckets: list[SpsBucket]
 
 
 async def stats(http: web.Request) -> web.Response:
@@ -49,25 +49,25 @@ async def stats(http: web.Request) -> web.Response:
     chosen = chosen_sessions(given)
     reader = reader_of(http)
     found = await reader.records(sql.tally(SESSIONS, _known(field, chosen), [_value(field)], size))
-    buckets = [Bucket(msgspec.json.decode(value), count) for value, count in found]
+    buckets = [SpsBucket(msgspec.json.decode(value), count) for value, count in found]
     if inner is not None and buckets:
         values = [value for value, _ in found]
         within = await _within(reader, chosen, field, inner, values, size)
         for value, bucket in zip(values, buckets, strict=True):
             bucket.buckets = within[value]
-    return _answer("stats", Counted(field.name, buckets))
+    return _answer("stats", SpsBuckets(field.name, buckets))
 
 
 async def _within(
     reader: Reader, chosen: Filter, field: Field, inner: Field, values: list[str], size: int
-) -> dict[str, list[Bucket]]:
+) -> dict[str, list[SpsBucket]]:
     """The buckets of ``inner`` in each of the values of ``field``."""
     both = _known(inner, _known(field, chosen))
     among = Filter(f"{_value(field)} IN {{values:Array(String)}}", {"values": values})
     found = await reader.records(sql.tally(SESSIONS, both.and_(among), [_value(field), _value(inner)], size, each=True))
-    within: dict[str, list[Bucket]] = {value: [] for value in values}
+    within: dict[str, list[SpsBucket]] = {value: [] for value in values}
     for value, second, count in found:
-        within[value].append(Bucket(msgspec.json.decode(second), count))
+        within[value].append(SpsBucket(msgspec.json.decode(second), count))
     return within
 
 
@@ -80,7 +80,7 @@ async def histogram(http: web.Request) -> web.Response:
     if len(found) > _BINS:
         raise BadRequestError(f"there are more than {_BINS} bins; take larger ones or filter more", field="bin-size")
     return _answer(
-        "histogram", Counted(field.name, [Bucket(msgspec.json.decode(value), count) for value, count in found])
+        "histogram", SpsBuckets(field.name, [SpsBucket(msgspec.json.decode(value), count) for value, count in found])
     )
 
 
@@ -110,6 +110,6 @@ def _value(field: Field) -> str:
     return f"assumeNotNull(toJSONString({field.expression}))"
 
 
-def _answer(name: Literal["stats", "histogram"], counted: Counted) -> web.Response:
+def _answer(name: Literal["stats", "histogram"], counted: SpsBuckets) -> web.Response:
     meta = {"href": f"{SESSIONS_PATH}/{name}", "parent": SESSIONS_PATH}
     return answers.json_response({"body": counted, "key": name, "meta": meta})

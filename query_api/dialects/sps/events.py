@@ -116,7 +116,7 @@ def numbered(session: Found, joined: str = "") -> tuple[Source, Filter]:
     own = events_of(session)
     source = msgspec.structs.replace(EVENTS, within=f"{_NUMBERED}{own.where}", by="number ASC")
     if joined:
-        source = msgspec.structs.replace(source, within=f"SELECT * FROM ({source.within}){joined}")  # noqa: S608
+        source = msgspec.structs.replace(source, within=f"SELECT *, alert FROM ({source.within}){joined}")  # noqa: S608
     return source, msgspec.structs.replace(own, where="true")
 
 

@@ -1,6 +1,7 @@
 """What a property is for the query language: where its value stands, and how it is compared."""
 
 from enum import Enum
+from typing import Any
 
 import msgspec
 
@@ -36,6 +37,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     moment: str = ""
     #: The value as JSON text, where that is not the expression's own.
     json: str = ""
+    #: Type of the JSON value, where that is not the kind's.
+    type: Any = None
     #: Whether ``fields=*`` has it; the others are there for clients that ask for them by name.
     listed: bool = True
 

@@ -13,33 +13,33 @@ from query_api.dialects.sps.paths import session_path
 from query_api.keys import reader_of
 
 
-class Switch(msgspec.Struct, frozen=True):
+class SpsSwitch(msgspec.Struct, frozen=True):
     enabled: bool
 
 
-class Buffered(msgspec.Struct, frozen=True):
+class SpsBuffered(msgspec.Struct, frozen=True):
     buffer_interval: int
     enabled: bool
 
 
-class Screen(msgspec.Struct, frozen=True):
+class SpsScreen(msgspec.Struct, frozen=True):
     enabled: bool
     omnipage_trade_off: str = "TO_ACCURATE"
 
 
-class Config(msgspec.Struct, frozen=True):
+class SpsIndexingConfig(msgspec.Struct, frozen=True):
     """What is extracted: whatever sensors say of commands and titles; there are no images to read."""
 
-    command: Switch = Switch(True)
-    keyboard: Buffered = Buffered(0, False)
-    mouse: Buffered = Buffered(0, False)
+    command: SpsSwitch = SpsSwitch(True)
+    keyboard: SpsBuffered = SpsBuffered(0, False)
+    mouse: SpsBuffered = SpsBuffered(0, False)
     near_realtime: bool = True
     ocr_languages: tuple[str, ...] = ()
-    screen: Screen = Screen(False)
-    title: Switch = Switch(True)
+    screen: SpsScreen = SpsScreen(False)
+    title: SpsSwitch = SpsSwitch(True)
 
 
-class Statistics(msgspec.Struct, frozen=True):
+class SpsIndexingStatistics(msgspec.Struct, frozen=True):
     """Milliseconds; ``start_time`` since 1970 UTC. Nobody measures the time of one session's events."""
 
     cpu_time: None
@@ -47,16 +47,16 @@ class Statistics(msgspec.Struct, frozen=True):
     start_time: int
 
 
-class Version(msgspec.Struct, frozen=True):
+class SpsIndexingVersion(msgspec.Struct, frozen=True):
     adp: str
     worker: str
 
 
-class Item(msgspec.Struct, frozen=True):
-    config: Config
-    statistics: Statistics
+class SpsIndexingItem(msgspec.Struct, frozen=True):
+    config: SpsIndexingConfig
+    statistics: SpsIndexingStatistics
     status: str
-    version: Version
+    version: SpsIndexingVersion
 
 
 async def indexing(http: web.Request) -> web.Response:
@@ -72,7 +72,8 @@ async def indexing(http: web.Request) -> web.Response:
     if stored:
         ours = version("sojourn")
         status = "IN_PROGRESS" if session.state == "open" else "COMPLETED"
-        items.append(Item(Config(), Statistics(None, end - start, start), status, Version(ours, ours)))
+        statistics = SpsIndexingStatistics(None, end - start, start)
+        items.append(SpsIndexingItem(SpsIndexingConfig(), statistics, status, SpsIndexingVersion(ours, ours)))
     parent = session_path(session.session_id)
     meta = links.list_meta(f"{parent}/indexing", parent, window, len(items), {})
     return answers.items_response(items[window.offset :], {**meta, "match_count": len(items)})

@@ -3,6 +3,8 @@
 What a sensor or an annotation says in the session's attributes goes before what is derived.
 """
 
+import msgspec
+
 from query_api.dialects.sps.fields import Field, Kind, catalogue, moment
 
 _HREF = "concat('/api/audit/sessions/', encodeURLComponent(session_id))"
@@ -62,9 +64,14 @@ def _link(name: str) -> Field:
     return _keyword(f"{name}.href", href)
 
 
+class SpsEmpty(msgspec.Struct):
+    """An object without members."""
+
+
 def _nothing(name: str, json: str) -> Field:
     """What the product works out and Sojourn does not."""
-    return _keyword(name, "''", json=f"'{json}'")
+    type = {"[]": list[str], "{}": SpsEmpty, "null": None}[json]
+    return Field(name=name, kind=Kind.KEYWORD, expression="''", json=f"'{json}'", type=type)
 
 
 def _unknown(kind: Kind, type: str, names: str) -> list[Field]:

@@ -71,9 +71,7 @@ async def _filled(store: SnapshotStore, found: Snapshot, asked: Asked, given: Pa
         if found.sessions > LARGEST:
             await store.drop(found.snapshot)
             await store.mark(msgspec.structs.replace(found, filled=False, sessions=0, asked=""))
-            raise BadRequestError(
-                f"there are more than {LARGEST} sessions to keep; choose fewer with start and q"
-            )
+            raise BadRequestError(f"there are more than {LARGEST} sessions to keep; choose fewer with start and q")
         return found
     first: dict[str, Any] = msgspec.json.decode(found.asked)
     for name, value in choice.items():
