@@ -139,7 +139,7 @@ class Connection(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     attributes: Annotated[dict[str, str], Meta(description="Late facts and tags, merged into the session")] = {}
     amend: Annotated[Amendment | None, Meta(description="amend: the fields to set")] = None
     key: Annotated[
-        str, Meta(description="amend, annotate, remove: the session's key as its row has it; made of the rest without")
+        str, Meta(description="amend, remove: the session's key as its row has it; made of the rest without")
     ] = ""
     source: Annotated[str, Meta(description="epoch/topic/partition the record was read from; set by route")] = ""
     positions: Annotated[

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NoReturn
@@ -39,6 +40,8 @@ log = structlog.get_logger()
 
 _TICK_INTERVAL = 1.0
 _SWEEP_INTERVAL = 1.0
+#: Whoever wrote by an API waits for the answer.
+_LOOKUP_INTERVAL = 0.1
 #: Seconds an orderly stop may take before the process ends without it.
 _STOP_PATIENCE = 10.0
 
@@ -106,6 +109,7 @@ class Worker:
         self._finder = Finder(settings, self._sessions, self._restorer)
         self._imports = ImportCheck(settings, self._router.source, self._restorer.committed)
         self._instance = instance_name()
+        self._swept = 0.0
         self._intake.on_gap = self._router.gap
         self._intake.on_rewound = self._rewound
 
@@ -126,7 +130,7 @@ class Worker:
             asyncio.create_task(app.start(), name="app"),
             asyncio.create_task(beat(self._publisher, self._heartbeat), name="heartbeat"),
             asyncio.create_task(self._every(_TICK_INTERVAL, self._tick), name="ticks"),
-            asyncio.create_task(self._every(_SWEEP_INTERVAL, self._sweep), name="sweeps"),
+            asyncio.create_task(self._every(_LOOKUP_INTERVAL, self._pass_time), name="time"),
         ]
         crashed = asyncio.create_task(app._crashed.wait(), name="crashed")
         asked = asyncio.create_task(stop.wait(), name="asked to stop")
@@ -208,10 +212,13 @@ class Worker:
         if ticks and not await repeated(lambda: self._router.send_ticks(ticks), self._is_flowing, "ticks"):
             self._router.repeat_ticks()
 
-    async def _sweep(self) -> None:
+    async def _pass_time(self) -> None:
         """What time alone brings: silent sensors, and what a store is to be asked about."""
+        sweeping = time.monotonic() - self._swept >= _SWEEP_INTERVAL
+        if sweeping:
+            self._swept = time.monotonic()
         for partition in list(self._sessions.owned):
-            for work in (self._sessions.sweep, self._finder.look_up):
+            for work in (self._sessions.sweep, self._finder.look_up) if sweeping else (self._finder.look_up,):
                 if self._is_flowing() and partition in self._sessions.owned:
                     await work(partition, self._is_flowing)
 

@@ -13,11 +13,14 @@ import msgspec
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, DurationQuality, EndReason, Session, State
 from schemas.times import SECOND
+from stream_processors import amending
 from stream_processors.endings import EVIDENCE, GUESSES, close, due_end, reopen, reported_end
+from stream_processors.forgotten import Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
 from stream_processors.merging import count, identify, says_more
+from stream_processors.questions import Questions, Waiting
 from stream_processors.revisions import next_revision
 from stream_processors.timers import Wheels
 
@@ -36,7 +39,9 @@ _MOST_WAITING = 256
 class IdentifiedSessions:
     """State of one partition for keys that are (sensor, session id)."""
 
-    def __init__(self, limits: Limits, counters: Counters, held: HeldOffsets, lookups: Lookups) -> None:
+    def __init__(
+        self, limits: Limits, counters: Counters, held: HeldOffsets, lookups: Lookups, forgotten: Forgotten
+    ) -> None:
         self.limits = limits
         self.counters = counters
         self.now = 0
@@ -45,10 +50,15 @@ class IdentifiedSessions:
         self._applied = self._opened_total = self._closed_total = 0
         self._held = held
         self._lookups = lookups
+        self._forgotten = forgotten
+        self._questions = Questions(held, lookups, forgotten)
+        self._asked = self._questions.open
         #: Records of sessions that nothing has opened yet, to be applied again on what a store knows.
-        self._waiting: dict[bytes, list[tuple[Connection, int, int]]] = {}
+        self._waiting: dict[bytes, list[Waiting]] = {}
         self._sessions: dict[bytes, Session] = {}
         self._changed: dict[bytes, Session] = {}
+        #: Key that a store has just been asked about.
+        self._told = b""
         self._wheels = Wheels()
         self._boots: dict[str, int] = {}
         #: Event time of the next interim version, once the first has been due.
@@ -84,11 +94,17 @@ class IdentifiedSessions:
             session = self._sessions[key] = _decode(self._closed.pop(key))
         action = record.action
         if session is None:
+            if self._asked and key in self._asked:
+                return self._questions.ask(key, record, broker_time, offset)
+            if self._forgotten.any and self._must_ask(key, record, broker_time, offset):
+                return True
             if action is Action.CONNECT:
                 self._open(key, record, broker_time)
                 return True
         elif action is Action.DISCONNECT and self._end(key, session, record, broker_time):
             return True
+        if action is Action.AMEND or action is Action.REMOVE:
+            return self._write(key, session, record, broker_time, offset)
         if session is None:
             session = self._await(key, record, broker_time, offset)
         elif not count(session, record):
@@ -104,8 +120,6 @@ class IdentifiedSessions:
             self._disconnect(key, session, record)
         elif action is Action.CONNECT or (record.opens and action is Action.ACTIVITY):
             self._connect(key, session, record, broker_time)
-        elif action is Action.REMOVE:
-            session.removed = True
         else:
             self._sign_of_life(key, session, record)
         session.version += 1
@@ -121,6 +135,12 @@ class IdentifiedSessions:
 
     def resolve(self, key: bytes, found: Session | None) -> None:
         """Go on from what a store knows of a session that waits for its opening; None: nothing is known."""
+        asked = self._questions.answered(key)
+        if asked is not None:
+            if found is not None and not found.held:
+                self.restore(key, found)
+            self._go_on(key, asked)
+            return
         session = self._sessions.get(key)
         if session is None or not (session.held or self._held.holds(key)):
             return
@@ -133,18 +153,63 @@ class IdentifiedSessions:
         self._changed.pop(key, None)
         del self._sessions[key]
         self.restore(key, found)
-        self._guessed_at[key] = self.now
-        for record, broker_time, offset in waiting:
-            self.apply(key, record, broker_time, offset)
+        self._go_on(key, waiting)
 
-    def complete(self, key: bytes, record: Connection, broker_time: int) -> None:
-        """Start and end in one record, counted as one event."""
+    def knows(self, key: bytes) -> bool:
+        """Whether memory has the session."""
+        return key in self._sessions or key in self._closed
+
+    def _go_on(self, key: bytes, waiting: list[Waiting]) -> None:
+        """Apply what waited for an answer; nobody is asked again."""
+        self._told = key
+        if key in self._sessions:
+            self._guessed_at[key] = self.now
+        for record, broker_time, offset in waiting:
+            if record.action is Action.COMPLETE:
+                self.complete(key, record, broker_time, offset)
+            else:
+                self.apply(key, record, broker_time, offset)
+        self._told = b""
+
+    def _must_ask(self, key: bytes, record: Connection, broker_time: int, offset: int) -> bool:
+        """A record of a session that memory may have forgotten waits for what a store has of it."""
+        if key == self._told or not self._questions.is_forgotten(key):
+            return False
+        return self._questions.ask(key, record, broker_time, offset)
+
+    def _write(self, key: bytes, session: Session | None, record: Connection, broker_time: int, offset: int) -> bool:
+        """An API's record. What memory does not know is asked for at once, and given up when nobody knows it."""
+        if session is None:
+            if key == self._told or not self._questions.ask(key, record, broker_time, offset):
+                self.counters.add("writes_unmatched_total")
+            return False
+        if not amending.write(session, record, broker_time):
+            self.counters.add("connections_repeated_total")
+            return False
+        self._applied += 1
+        floor = self._held.holds(key)
+        if floor or session.held:
+            # It waits for its opening, though the API saw a session: the store has it.
+            self._waiting.setdefault(key, []).append((record, broker_time, offset))
+            self._lookups.ask(key)
+        if not floor:
+            self._changed[key] = session
+        return True
+
+    def complete(self, key: bytes, record: Connection, broker_time: int, offset: int) -> None:
+        """Start and end in one record, counted as one event. ``record.key``: its key, if that is not made of its id."""
+        if not self.knows(key) and (key in self._asked or self._forgotten.any):
+            asked = key in self._asked and self._questions.ask(key, record, broker_time, offset)
+            if asked or self._must_ask(key, record, broker_time, offset):
+                return
         ended_at, kind = record.ended if record.ended is not None else record.time, record.disconnect_kind
         record.action = Action.CONNECT
         record.time = record.started if record.started is not None else record.time
-        if self.apply(key, record, broker_time, 0):
+        if self.apply(key, record, broker_time, offset):
             record.time, record.kind = ended_at, kind
             session = self._sessions[key]
+            if record.key:
+                session.key = record.key
             self._disconnect(key, session, record)
             session.end_reason = EndReason.COMPLETE
             session.revision = next_revision(session, ended_at, 0)
@@ -171,6 +236,7 @@ class IdentifiedSessions:
         self._changed.clear()
         for key in list(islice(closed, max(0, len(closed) - self.limits.max_kept))):
             del closed[key]
+            self._forgotten.add(key)
         self.counters.add("connections_applied_total", self._applied)
         self.counters.add("sessions_opened_total", self._opened_total)
         self.counters.add("sessions_closed_total", self._closed_total)
@@ -368,6 +434,10 @@ class IdentifiedSessions:
                 self._forget(oldest)
 
     def _forget(self, key: bytes) -> None:
+        self._drop(key)
+        self._forgotten.add(key)
+
+    def _drop(self, key: bytes) -> None:
         self._forget_timers(key)
         self._changed.pop(key, None)
         del self._sessions[key]
@@ -455,7 +525,7 @@ class IdentifiedSessions:
         self._waiting.pop(key, None)
         if self._held.release(key):
             # Activity or facts of a session that nobody opened: stored as events, they open nothing.
-            self._forget(key)
+            self._drop(key)
             return
         session.held = False
         session.revision = next_revision(session, session.last_activity_at + self.limits.grace)

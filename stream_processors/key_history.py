@@ -6,10 +6,12 @@ import msgspec
 
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, EndReason, Session, State
-from stream_processors.endings import EVIDENCE, GUESSES
+from stream_processors import amending
+from stream_processors.endings import EVIDENCE, GUESSES, close
 from stream_processors.limits import Limits
 from stream_processors.revisions import next_revision
 from stream_processors.timeline import Line, Mark
+from stream_processors.writes import Write, may_remove
 
 _MAX_MARKS = 4096
 
@@ -19,11 +21,13 @@ class KeyHistory:
 
     __slots__ = (
         "_asks",
+        "_attributes",
         "_cursor",
         "_device",
         "_interim",
         "_marks",
         "_published",
+        "guessed",
         "held",
         "key",
         "sensor",
@@ -33,6 +37,8 @@ class KeyHistory:
     def __init__(self, key: bytes, asks: bool = False) -> None:
         self.key = key
         self._asks = asks
+        #: The last session that left the line had ended by a guess.
+        self.guessed = False
         #: An end without opening waits for a store's word.
         self.wants_lookup = False
         self.sensor = ""
@@ -42,6 +48,8 @@ class KeyHistory:
         self._marks: list[Mark] = []
         self._published: dict[str, Session] = {}
         self._cursor: dict[str, int] = {}
+        #: Session id → attributes that an API gave it.
+        self._attributes: dict[str, dict[str, str]] = {}
         self._interim = 0
 
     def restore(self, stored: list[Session]) -> None:
@@ -51,16 +59,21 @@ class KeyHistory:
             self._published[session.session_id] = session
             for source, position in session.positions.items():
                 self._cursor[source] = max(position, self._cursor.get(source, -1))
+            if session.started_at is None and session.attributes:
+                # Its mark is its closing record, which does not have them.
+                self._attributes[session.session_id] = session.attributes
             self._marks.append(_mark_of(session))
 
     def resolve(self, found: list[Session]) -> None:
         """Take what a store knows of this key, and judge by it what still waits."""
         known = {mark.base.session_id for mark in self._marks if mark.base is not None} | self._published.keys()
-        fresh = [one for one in found if one.started_at is not None and not one.removed and one.session_id not in known]
+        fresh = [one for one in found if one.started_at is not None and one.session_id not in known]
         ended = {(one.ended_at, one.closed_by) for one in fresh if one.end_reason in EVIDENCE}
         for mark in self._marks:
             mark.looked_up = True
-        self._marks = [mark for mark in self._marks if not _is_in(mark, fresh, ended)]
+        known_ones = [one for one in self._published.values() if not amending.is_replaced(one)]
+        in_time = sorted([*fresh, *known_ones], key=lambda one: one.started_at or one.last_activity_at)
+        self._marks = [mark for mark in self._marks if not _is_in(mark, _before(in_time, mark.time), fresh, ended)]
         waiting, self._marks = self._marks, []
         self.restore(fresh)
         for mark in waiting:
@@ -126,13 +139,57 @@ class KeyHistory:
             known = self._published[session_id]
             if not known.removed:
                 # A late record moved an opening: the session it belonged to is another one now.
-                gone = msgspec.structs.replace(known, removed=True, version=known.version + 1)
+                flags = [*known.flags, amending.REPLACED]
+                gone = msgspec.structs.replace(known, removed=True, flags=flags, version=known.version + 1)
                 gone.revision = next_revision(gone, time, 1)
                 changed.append(gone)
         changed.extend(self._interim_version(line, limits, watermark, changed))
         for session in changed:
             self._published[session.session_id] = session
         return changed
+
+    def write(self, write: Write, stored: list[Session]) -> list[Session]:
+        """Apply a record of an API to the session it names, or to all that the device had by then; new versions."""
+        changed = []
+        record = write.record
+        for session in self._published.values():
+            if amending.is_replaced(session):
+                continue
+            wanted = (
+                session.session_id == record.session_id
+                if record.session_id
+                else not session.removed and may_remove(write, session, [*stored, *self._published.values()])
+            )
+            version = msgspec.structs.replace(session)
+            if wanted and amending.write(version, record, write.broker_time):
+                changed.append(version)
+                if record.attributes:
+                    given = self._attributes.get(session.session_id, {})
+                    self._attributes[session.session_id] = {**given, **record.attributes}
+        for version in changed:
+            self._published[version.session_id] = version
+        return changed
+
+    def has(self, session_id: str) -> bool:
+        """Whether this session is among those it judges."""
+        known = self._published.get(session_id)
+        return known is not None and not amending.is_replaced(known)
+
+    def may_leave(self) -> bool:
+        """Whether a store has all of it: nothing waits for a partner or for grace."""
+        return self.held is None and not self.wants_lookup and not any(one.held for one in self._published.values())
+
+    def evicted(self) -> list[Session]:
+        """The versions by which it leaves memory: what is open is closed, but for a device's session, which a store
+        keeps open."""
+        versions = []
+        for session in self._published.values():
+            if session.state is State.OPEN and not self._device and not amending.is_replaced(session):
+                version = msgspec.structs.replace(session, version=session.version + 1)
+                close(version, EndReason.EVICTED, session.last_activity_at)
+                version.revision = next_revision(version, session.last_activity_at)
+                versions.append(version)
+        return versions
 
     def settle(self, watermark: int, now: int, limits: Limits) -> None:
         """Take marks off the line whose grace is over in event time and in processing time.
@@ -155,12 +212,18 @@ class KeyHistory:
         line = self._paired(self._marks[:cut], limits, 0, 0 if rest else watermark)
         last = line.sessions[-1] if line.sessions else None
         if last is not None and (last.started_at is None or not self._keeps(last, limits, watermark)):
+            self.guessed = last.end_reason in GUESSES
             last = None
         for session in line.sessions:
             if session is not last:
                 self._published.pop(session.session_id, None)
-        for session_id in [known.session_id for known in self._published.values() if known.removed]:
-            del self._published[session_id]
+        # Those that a record still on the line may bring back keep their revision.
+        settled = rest[0].time if rest else watermark
+        for known in [one for one in self._published.values() if amending.is_replaced(one)]:
+            if (known.last_activity_at if known.started_at is None else known.started_at) < settled:
+                del self._published[known.session_id]
+        for session_id in self._attributes.keys() - self._published.keys():
+            del self._attributes[session_id]
         if last is not None and last.started_at is not None:
             rest.insert(0, Mark(last.started_at, None, last, last.created_at, -1))
         self._marks = rest
@@ -173,7 +236,7 @@ class KeyHistory:
         ]
         due += [one.last_activity_at + limits.grace for one in self._published.values() if one.held]
         for session in self._published.values():
-            if session.state is State.OPEN and not session.removed:
+            if session.state is State.OPEN and not amending.is_replaced(session):
                 idle = limits.idle_device if self._device else limits.idle_of(session.protocol)
                 if idle:
                     due.append(session.last_activity_at + idle + limits.grace)
@@ -195,7 +258,30 @@ class KeyHistory:
     def _paired(self, marks: list[Mark], limits: Limits, boot: int, watermark: int) -> Line:
         line = Line(self.key, self._device, limits, boot, watermark, self._asks)
         line.run(marks)
+        for session in line.sessions:
+            known = self._published.get(session.session_id) or self._former(session)
+            if known is not None:
+                amending.carry(known, session)
+                if given := self._attributes.get(known.session_id):
+                    session.attributes = {**session.attributes, **given}
         return line
+
+    def _former(self, session: Session) -> Session | None:
+        """What an API changed under another id, when the opening moved: a session that is removed stays so."""
+        start = session.started_at
+        if start is None:
+            return None
+        return next(
+            (
+                one
+                for one in self._published.values()
+                if one.requests
+                and one.started_at is not None
+                and start < one.started_at
+                and (session.ended_at is None or one.started_at <= session.ended_at)
+            ),
+            None,
+        )
 
     def _ended_by(self, record: Connection) -> Mark | None:
         """The settled session that a closing of this time has already ended."""
@@ -269,16 +355,23 @@ def _mark_of(session: Session) -> Mark:
     return mark
 
 
-def _is_in(mark: Mark, stored: list[Session], ended: set[tuple[int | None, str]]) -> bool:
+def _before(in_time: list[Session], time: int) -> Session | None:
+    """The session that began last by then."""
+    place = bisect_right(in_time, time, key=lambda one: one.started_at or one.last_activity_at)
+    return in_time[place - 1] if place else None
+
+
+def _is_in(mark: Mark, before: Session | None, stored: list[Session], ended: set[tuple[int | None, str]]) -> bool:
     """Whether a stored session has this mark already: as its end, or as activity it counted."""
     record = mark.record
     if record is None or record.action is Action.CONNECT:
         return False
     if mark.closes:
         return (mark.time, record.record_id) in ended
-    return bool(record.positions) and any(
-        record.positions[-1] <= one.positions.get(record.source, -1) for one in stored
-    )
+    # Its positions are those of the key: they tell only of what fell to it.
+    if before is None or not record.positions or all(one is not before for one in stored):
+        return False
+    return record.positions[-1] <= before.positions.get(record.source, -1)
 
 
 def _naming(record: Connection) -> tuple[bool, str]:

@@ -19,6 +19,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     sweep: int
     #: Open sessions of one machine; the longest idle ones are evicted beyond it.
     max_open: int
+    #: Keys without an id in memory; the longest idle ones leave it beyond that.
+    max_paired: int
     #: Closed sessions kept in memory for late records, oldest forgotten first.
     max_kept: int = 100_000
     #: Processing time a closed session is kept at least, so that an import finds what it just closed by a guess.
@@ -39,5 +41,6 @@ def limits_of(sessions: settings.Sessions, machines: int = 1) -> Limits:
         interim=round(sessions.interim * SECOND),
         sweep=round(sessions.sweep * SECOND),
         max_open=max(1, sessions.max_open // max(1, machines)),
+        max_paired=max(1, sessions.max_open // (4 * max(1, machines))),
         max_kept=max(1000, 200_000 // max(1, machines)),
     )

@@ -18,10 +18,11 @@ from aiokafka.errors import KafkaError
 from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.history import read_history
 from schemas import topics
-from schemas.records import Session
+from schemas.records import EndReason, Session
 from schemas.settings import Settings
 from schemas.times import SECOND
 from stream_processors import groups
+from stream_processors.amending import is_replaced
 from stream_processors.endings import EVIDENCE
 from stream_processors.intake import Intake
 from stream_processors.limits import limits_of
@@ -58,13 +59,15 @@ def overlaid(stored: Iterable[Session], tail: Tail, since: int) -> Iterator[Sess
             del tail[session.sensor, session.session_id]
             yield session
     for session in tail.values():
+        if is_replaced(session):
+            continue
         if session.end_reason not in EVIDENCE or session.modified_at >= since or _is_paired(session):
             yield session
 
 
 def _is_paired(session: Session) -> bool:
     """Whether its key has no id of the sensor's own: the next record's meaning depends on this session."""
-    return len(msgspec.json.decode(session.key)) != 2
+    return session.end_reason is not EndReason.COMPLETE and len(msgspec.json.decode(session.key)) != 2
 
 
 class Restorer:
@@ -131,6 +134,16 @@ class Restorer:
     async def tail_of(self, partition: int) -> Tail:
         """What the sink may not have stored yet of one partition, in the latest version. Raises KafkaError."""
         return (await self._tails({partition}))[partition]
+
+    async def whole_tail(self) -> Tail:
+        """The same of all partitions: a device's sessions may be in any of them."""
+        latest: Tail = {}
+        for tail in (await self._tails(set(range(self._settings.kafka.partitions)))).values():
+            for name, session in tail.items():
+                known = latest.get(name)
+                if known is None or known.revision <= session.revision:
+                    latest[name] = session
+        return latest
 
     async def _first_time(self, partition: int) -> int:
         """Broker time (microseconds UTC) of the first record of ``connections`` that will be read, else now."""

@@ -21,10 +21,14 @@ from stream_processors.intake import Intake, RecordBatch, Start
 from stream_processors.lanes import repeated
 from stream_processors.route import send_letters
 from stream_processors.sessionizer import Sessionizer
+from stream_processors.writes import Write
 
 _decode_connection = msgspec.json.Decoder(Connection).decode
 #: Records applied before their versions are encoded: what was just made is still in the processor's cache then.
 _SLICE = 250
+
+#: Seconds between two looks whether a batch is delivered.
+_DELIVERY_PAUSE = 0.005
 
 _decode_tick = msgspec.json.Decoder(Tick).decode
 _encoder = msgspec.json.Encoder()
@@ -33,7 +37,7 @@ _encoder = msgspec.json.Encoder()
 class Owned:
     """A partition of ``connections`` and its machine."""
 
-    __slots__ = ("generation", "machine", "position", "sweep_floor", "unpublished")
+    __slots__ = ("delivered", "generation", "machine", "planned", "position", "sweep_floor", "unpublished")
 
     def __init__(self, machine: Sessionizer, generation: int) -> None:
         self.machine = machine
@@ -43,6 +47,8 @@ class Owned:
         self.position: int | None = None
         #: Batches and sweeps applied whose versions Kafka has not acknowledged: the machine is ahead of the topic.
         self.unpublished = 0
+        #: Batches applied, and batches whose versions Kafka has acknowledged.
+        self.planned = self.delivered = 0
         #: Where the commit floor stood before a sweep whose versions Kafka has not acknowledged.
         self.sweep_floor: int | None = None
 
@@ -74,6 +80,7 @@ class Sessions:
         owned = self.owned[batch.tp.partition]
         published = Published()
         owned.unpublished += 1
+        owned.planned += 1
         for begin in range(0, len(batch.records), _SLICE):
             self._apply(owned.machine, batch.tp, batch.records[begin : begin + _SLICE], published.letters)
             published.sessions += owned.machine.take_versions()
@@ -85,6 +92,7 @@ class Sessions:
         owned = self.owned[batch.tp.partition]
         await self._publish(batch.tp.partition, published)
         owned.unpublished -= 1
+        owned.delivered += 1
         owned.position = batch.last + 1
         self._intake.ledger.hold(batch.tp, owned.floor())
 
@@ -92,12 +100,29 @@ class Sessions:
         """Let a machine close what silent sensors left open, and publish it."""
         await self._change(partition, lambda machine: machine.sweep(time.time_ns() // 1000), wanted)
 
-    async def resolve(self, partition: int, found: dict[bytes, list[Session]], wanted: Callable[[], bool]) -> None:
-        """Tell a machine what the store knows of keys it asked for, and publish what follows."""
+    async def delivered(self, partition: int, wanted: Callable[[], bool]) -> None:
+        """Wait until everything that the machine had applied by now is on the topic ``sessions``."""
+        owned = self.owned[partition]
+        planned = owned.planned
+        while True:
+            if owned.delivered >= planned or not wanted():
+                return
+            await asyncio.sleep(_DELIVERY_PAUSE)
+
+    async def resolve(
+        self,
+        partition: int,
+        found: dict[bytes, list[Session]],
+        writes: list[tuple[Write, list[Session]]],
+        wanted: Callable[[], bool],
+    ) -> None:
+        """Tell a machine what the store knows of what it asked for, and publish what follows."""
 
         def tell(machine: Sessionizer) -> None:
             for key, sessions in found.items():
                 machine.resolve(key, sessions)
+            for write, sessions in writes:
+                machine.resolve_write(write, sessions)
 
         await self._change(partition, tell, wanted)
 

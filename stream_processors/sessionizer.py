@@ -9,18 +9,24 @@ from collections.abc import Iterable
 import msgspec
 
 from schemas.metrics import Counters
-from schemas.records import Action, Connection, Session, Tick
+from schemas.records import Action, Connection, EndReason, Session, Tick
+from stream_processors import amending
+from stream_processors.forgotten import Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.identified import IdentifiedSessions, Version
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
 from stream_processors.pairing import PairedSessions
-from stream_processors.timeline import opened_id
+from stream_processors.timeline import recorded_id
 from stream_processors.watermarks import SensorWatermarks
+from stream_processors.writes import Write, Writes, may_remove
 
 _decode_key = msgspec.json.Decoder(list[str]).decode
 _encode_key = _encode_session = msgspec.json.Encoder().encode
 _decode_session = msgspec.json.Decoder(Session).decode
+
+# Looking them up in their class costs more than all else that apply does.
+_COMPLETE, _SENSOR_START, _AMEND, _REMOVE = Action.COMPLETE, Action.SENSOR_START, Action.AMEND, Action.REMOVE
 
 #: A session key of this many parts names (sensor, session id); other lengths are keys without an id.
 _PARTS_WITH_ID = 2
@@ -32,15 +38,18 @@ class Sessionizer:
     Feed it with ``apply`` and ``tick`` in the order of the partition, then publish ``take_versions``.
     """
 
-    def __init__(self, limits: Limits, lookups: bool = False) -> None:
-        """``lookups``: somebody answers ``take_lookups``; else what memory does not know is not known."""
+    def __init__(self, limits: Limits, lookups: bool = False, forgotten: Forgotten | None = None) -> None:
+        """``lookups``: somebody answers ``take_lookups`` and ``take_writes``; else what memory does not know is not
+        known. ``forgotten``: keys that memory once knew, shared by the machines of a worker."""
         self.limits = limits
         self.counters = Counters()
         self.watermarks = SensorWatermarks()
         self._held = HeldOffsets()
         self._lookups = Lookups(lookups)
-        self._identified = IdentifiedSessions(limits, self.counters, self._held, self._lookups)
-        self._paired = PairedSessions(limits, self.counters, self._held, self._lookups, self.watermarks)
+        self._writes = Writes(lookups)
+        gone = Forgotten() if forgotten is None else forgotten
+        self._identified = IdentifiedSessions(limits, self.counters, self._held, self._lookups, gone)
+        self._paired = PairedSessions(limits, self.counters, self._held, self._lookups, self.watermarks, gone)
 
     def __len__(self) -> int:
         """Sessions and keys in memory."""
@@ -54,18 +63,22 @@ class Sessionizer:
     @property
     def oldest_held(self) -> int | None:
         """Smallest offset of a record that still waits for its partner; a commit must not pass it."""
-        return self._held.oldest
+        floors = [floor for floor in (self._held.oldest, self._writes.oldest) if floor is not None]
+        return min(floors, default=None)
 
     def apply(self, key: bytes, record: Connection, broker_time: int, offset: int = 0) -> None:
         """Take one record of the partition: its session key, broker time (microseconds UTC) and offset.
 
         The record belongs to the machine from then on.
         """
-        if record.action is Action.COMPLETE:
-            self._complete(key, record, broker_time)
-        elif record.action is Action.SENSOR_START:
+        action = record.action
+        if action is _COMPLETE:
+            self._complete(key, record, broker_time, offset)
+        elif action is _SENSOR_START:
             self._identified.sensor_started(record.sensor, record.time)
             self._paired.sensor_started(record.sensor, record.time)
+        elif (action is _AMEND or action is _REMOVE) and len(_decode_key(key)) != _PARTS_WITH_ID:
+            self._write(Write(key, record, broker_time, offset))
         elif record.session_id:
             self._identified.apply(key, record, broker_time, offset)
         elif key:
@@ -106,8 +119,12 @@ class Sessionizer:
         for session in sessions:
             key = session.key.encode()
             self.watermarks.seed(session.sensor, session.last_activity_at, session.modified_at)
+            if amending.is_replaced(session):
+                continue
             if len(_decode_key(key)) == _PARTS_WITH_ID:
                 self._identified.restore(key, session)
+            elif session.end_reason is EndReason.COMPLETE:
+                self._identified.restore(_own_key(session), session)
             else:
                 paired.setdefault(key, []).append(session)
         for key, stored in paired.items():
@@ -128,16 +145,54 @@ class Sessionizer:
         """Keys of ``take_lookups`` that could not be answered: they are wanted again."""
         self._lookups.give_back(keys)
 
+    def take_writes(self, most: int) -> list[Write]:
+        """Up to ``most`` records of an API that need sessions from a store; answer each with ``resolve_write``."""
+        return self._writes.take(most)
+
+    def give_back_writes(self, writes: list[Write]) -> None:
+        """Those of ``take_writes`` that could not be answered: they are taken again."""
+        self._writes.give_back(writes)
+
+    def resolve_write(self, write: Write, found: list[Session]) -> None:
+        """What a store has of the session a record of an API is about, or of its device: latest versions, removed ones
+        too."""
+        self._writes.settle(write)
+        record = write.record
+        known = [one for one in found if self._identified.knows(_own_key(one))]
+        matched = self._paired.write(write, [one for one in found if one not in known])
+        for session in known:
+            if record.session_id or may_remove(write, session, found):
+                self._identified.apply(_own_key(session), record, write.broker_time, write.offset)
+        if not matched and not known:
+            self.counters.add("writes_unmatched_total")
+
+    def _write(self, write: Write) -> None:
+        """A record of an API about sessions of a key without an id. A device may have more of them than memory."""
+        record = write.record
+        if record.session_id and not self._writes.wait_for(write.key):
+            own = _own_key(record)
+            if self._identified.knows(own):
+                # A complete record made it: it takes no part in pairing.
+                self._identified.apply(own, record, write.broker_time, write.offset)
+                return
+            if self._paired.write(write, []):
+                return
+        if self._writes.enabled:
+            self._writes.add(write)
+        else:
+            self.resolve_write(write, [])
+
     def _home_of(self, key: bytes) -> IdentifiedSessions | PairedSessions:
         return self._identified if len(_decode_key(key)) == _PARTS_WITH_ID else self._paired
 
-    def _complete(self, key: bytes, record: Connection, broker_time: int) -> None:
-        """Start and end in one record. Without an id of its own it takes no part in pairing, and gets one."""
+    def _complete(self, key: bytes, record: Connection, broker_time: int, offset: int) -> None:
+        """Start and end in one record. Without an id of its own it takes no part in pairing, and gets one: of the
+        record, because two equal ones are two sessions."""
         if not record.session_id:
-            started_at = record.time if record.started is None else record.started
-            record.session_id = opened_id(key, started_at)
-            key = _encode_key((record.sensor, record.session_id))
-        self._identified.complete(key, record, broker_time)
+            record.session_id = recorded_id(record.record_id)
+            record.key = key.decode()
+            key = _own_key(record)
+        self._identified.complete(key, record, broker_time, offset)
 
     def _clock(self, now: int) -> None:
         self._identified.now = max(self._identified.now, now)
@@ -146,3 +201,8 @@ class Sessionizer:
     def _expire(self, sensor: str, watermark: int) -> None:
         self._identified.expire(sensor, watermark)
         self._paired.expire(sensor, watermark)
+
+
+def _own_key(named: Connection | Session) -> bytes:
+    """What a session is kept under whose records come under another key: a device's, or that of two addresses."""
+    return _encode_key((named.sensor, named.session_id))

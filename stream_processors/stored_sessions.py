@@ -17,6 +17,7 @@ _TIMES = """SELECT * REPLACE (
     toUnixTimestamp64Micro(ended_at) AS ended_at,
     toUnixTimestamp64Micro(last_activity_at) AS last_activity_at,
     toUnixTimestamp64Micro(user_seen_at) AS user_seen_at,
+    toUnixTimestamp64Micro(terminate_at) AS terminate_at,
     toUnixTimestamp64Micro(created_at) AS created_at,
     toUnixTimestamp64Micro(modified_at) AS modified_at)
 """
@@ -27,18 +28,22 @@ _MINE = "bitAnd(kafkaMurmurHash(key), 0x7fffffff) % {partitions:UInt32} = {parti
 # Recent is seen from the latest row, not from the clock: the worker may have been away for days.
 _EDGE = "(SELECT max(ingested_at) FROM {database:Identifier}.sessions) - toIntervalSecond({window:UInt32})"
 
-_WAITING = "(state = 'open' OR held) AND NOT removed"
+# A removed session stays removed whatever comes; one that only became another session is nobody's any more.
+_LIVE = "NOT (removed AND has(flags, 'replaced'))"
+
+_WAITING = f"(state = 'open' OR held) AND {_LIVE}"
 
 # Guessed closings and orphans are corrected by late records; keys without an id pair with what came before them; and
 # whatever a record changed that will be read again must be there, or the record would change it twice.
-_RECENT = f"""state = 'closed' AND NOT held AND NOT removed AND (
+_RECENT = f"""state = 'closed' AND NOT held AND {_LIVE} AND (
     modified_at >= fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')
     OR ingested_at >= {_EDGE}
-        AND (JSONLength(key) != 2
+        AND (JSONLength(key) != 2 AND end_reason != 'complete'
             OR end_reason IN ('idle_timeout', 'max_duration', 'evicted', 'sensor_restart', 'orphan')))"""
 
 # A device's last session is remembered for ever: a repeated connect must not open another.
-_DEVICES = f"state = 'closed' AND NOT held AND NOT removed AND JSONLength(key) = 1 AND ingested_at < {_EDGE}"
+_DEVICES = f"""state = 'closed' AND NOT held AND {_LIVE} AND end_reason != 'complete' AND JSONLength(key) = 1
+    AND ingested_at < {_EDGE}"""
 
 
 def _query(condition: str, limit: str, order: str) -> str:
@@ -59,6 +64,15 @@ _QUERIES = (
     _query(_RECENT, "ORDER BY modified_at DESC LIMIT {most:UInt32}", "ORDER BY modified_at"),
     _query(_DEVICES, "ORDER BY started_at DESC LIMIT 1 BY key", ""),
 )
+
+# An API's record may be about any session of a device, in whichever form its address was written, or about one session.
+_OF_WRITES = f"""{_TIMES} FROM {{database:Identifier}}.sessions FINAL
+WHERE NOT held AND (sensor, session_id) IN (
+    SELECT sensor, session_id FROM {{database:Identifier}}.sessions
+    WHERE replaceRegexpAll(lower(mac), '[-:.]', '') IN {{macs:Array(String)}}
+    UNION ALL
+    SELECT tupleElement(named, 1), tupleElement(named, 2)
+    FROM (SELECT arrayJoin(arrayZip({{sensors:Array(String)}}, {{ids:Array(String)}})) AS named))"""  # noqa: S608 - as above
 
 # The newest first: what a late record can belong to is among the last few sessions of its key.
 _OF_KEYS = f"""{_TIMES} FROM
@@ -115,6 +129,25 @@ def sessions_of_keys(settings: Settings, keys: Sequence[bytes]) -> list[Session]
     try:
         with client.raw_stream(_OF_KEYS, parameters=parameters, settings=_SETTINGS, fmt="JSONEachRow") as stream:
             return [_decode(line) for line in _lines(stream)]
+    finally:
+        client.close()
+
+
+def sessions_of_writes(settings: Settings, macs: Sequence[str], named: Sequence[tuple[str, str]]) -> Iterator[Session]:
+    """All sessions of devices (``schemas.records.normal_mac``), and those named by sensor and id; removed ones too.
+
+    Blocks. Raises one of UNAVAILABLE; what was given until then is not the whole.
+    """
+    client = _client(settings)
+    parameters = {
+        "database": settings.clickhouse.database,
+        "macs": list(macs),
+        "sensors": [sensor for sensor, _ in named],
+        "ids": [session_id for _, session_id in named],
+    }
+    try:
+        with client.raw_stream(_OF_WRITES, parameters=parameters, settings=_SETTINGS, fmt="JSONEachRow") as stream:
+            yield from map(_decode, _lines(stream))
     finally:
         client.close()
 

@@ -24,6 +24,11 @@ def opened_id(key: bytes, time: int) -> str:
     return str(uuid5(_NAMESPACE, f"{key.decode()}@{time}"))
 
 
+def recorded_id(record_id: str) -> str:
+    """Id of the session that one record is all of."""
+    return str(uuid5(_NAMESPACE, f"record@{record_id}"))
+
+
 def _orphan_id(key: bytes, time: int) -> str:
     return str(uuid5(_NAMESPACE, f"{key.decode()}@end@{time}"))
 

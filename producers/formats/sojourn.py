@@ -79,7 +79,7 @@ _open_connection = msgspec.json.Decoder(OpenConnection).decode
 _OTHER_TIMES = ("started", "ended", "first_time", "last_time")
 _other_times = attrgetter(*_OTHER_TIMES)
 
-_WITH_KEY = (Action.AMEND, Action.ANNOTATE, Action.REMOVE)
+_WITH_KEY = (Action.AMEND, Action.REMOVE)
 _NO_DETAILS = Event(sensor="-", time=0).details
 _BRACE = ord("{")
 
@@ -214,7 +214,7 @@ def _cannot_write(connection: Connection) -> Rejection | None:
     if action is Action.AMEND and connection.amend is None and not connection.attributes:
         return Rejection(Reason.MISSING_FIELD, "amend", "amend or attributes: what is to be set")
     if connection.key and (action not in _WITH_KEY or not may_be_key_of(connection)):
-        return Rejection(Reason.BAD_VALUE, "key", "the session's key as its row has it (amend, annotate, remove)")
+        return Rejection(Reason.BAD_VALUE, "key", "the session's key as its row has it (amend, remove)")
     return None
 
 

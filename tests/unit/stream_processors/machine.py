@@ -4,7 +4,7 @@ from itertools import count
 
 import msgspec
 
-from schemas.records import Action, Connection, Session, Tick, session_key
+from schemas.records import Action, Amendment, Connection, Session, Tick, normal_mac, session_key
 from schemas.settings import Sessions
 from schemas.times import HOUR, SECOND
 from stream_processors.limits import limits_of
@@ -58,7 +58,7 @@ class Machine:
         """Another machine that took over after a crash: it knows what was published, and reads from ``position``."""
         heir = Machine(self.settings, self.lookups)
         heir.stored, heir.versions, heir.now = dict(self.stored), list(self.versions), self.now
-        heir.machine.restore([_copy_session(one) for one in self.stored.values() if not one.removed])
+        heir.machine.restore([_copy_session(one) for one in self.stored.values()])
         heir._offsets = count(position)
         return heir
 
@@ -72,8 +72,11 @@ class Machine:
         if not self.answers:
             return
         for key in self.machine.take_lookups(100):
-            known = [one for one in self.stored.values() if one.key.encode() == key]
+            known = [one for one in self.stored.values() if one.key.encode() == key and not one.held]
             self.machine.resolve(key, [_copy_session(one) for one in known])
+        for write in self.machine.take_writes(100):
+            answer = [_copy_session(one) for one in self.stored.values() if _is_about(write.record, one)]
+            self.machine.resolve_write(write, answer)
 
     def _take(self) -> None:
         self._store()
@@ -99,6 +102,14 @@ class Machine:
         return found
 
 
+def _is_about(record: Connection, session: Session) -> bool:
+    if session.held:
+        return False
+    if record.session_id:
+        return (record.sensor, record.session_id) == (session.sensor, session.session_id)
+    return normal_mac(record.mac) == normal_mac(session.mac)
+
+
 def _copy(record: Connection, **changes: object) -> Connection:
     return msgspec.structs.replace(record, **changes)
 
@@ -117,6 +128,33 @@ def disconnect(time: int, session_id: str = "a", **fields: object) -> Connection
 
 def activity(time: int, session_id: str = "a", **fields: object) -> Connection:
     return _record(Action.ACTIVITY, time, session_id, fields)
+
+
+def amend(session: Session, request: str = "q", **fields: object) -> Connection:
+    """An API's record about a session as its row shows it; ``attributes`` beside the fields of Amendment."""
+    attributes = fields.pop("attributes", {})
+    changes = Amendment(**fields) if fields else None  # type: ignore[arg-type]
+    return _write(Action.AMEND, session, request, amend=changes, attributes=attributes)
+
+
+def remove(session: Session, request: str = "q") -> Connection:
+    return _write(Action.REMOVE, session, request)
+
+
+def remove_device(mac: str, time: int, request: str = "q") -> Connection:
+    return Connection(action=Action.REMOVE, sensor="api", mac=mac, time=time, record_id=request)
+
+
+def _write(action: Action, session: Session, request: str, **fields: object) -> Connection:
+    return Connection(
+        action=action,
+        sensor=session.sensor,
+        session_id=session.session_id,
+        key=session.key,
+        time=session.last_activity_at + HOUR,
+        record_id=request,
+        **fields,  # type: ignore[arg-type]
+    )
 
 
 def _record(action: Action, time: int, session_id: str, fields: dict[str, object]) -> Connection:

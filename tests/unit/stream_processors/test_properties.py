@@ -86,20 +86,6 @@ def openings_first(records: list[Connection]) -> list[Connection]:
     return [one for one in records if one.action is not Action.ACTIVITY or one.time >= first.get(one.session_id, FAR)]
 
 
-def without_second_connects(records: list[Connection]) -> list[Connection]:
-    """One connect for each id, and nothing that came more than a grace before it."""
-    connected: set[str] = set()
-    kept = []
-    for one in sorted(records, key=lambda record: record.time):
-        if one.action is Action.CONNECT and one.session_id:
-            if one.session_id in connected:
-                continue
-            connected.add(one.session_id)
-        kept.append(one)
-    opened = {one.session_id: one.time for one in kept if one.action is Action.CONNECT}
-    return [one for one in kept if one.time > opened.get(one.session_id, 0) - 50 * SECOND]
-
-
 def measure(arrived: list[Connection], expected: list[dict[str, Any]]) -> None:
     """What share of the examples is hard is part of the result: see test_half_of_the_examples_are_hard."""
     several = any(count > 1 for count in Counter(row["key"] for row in expected).values())
@@ -139,9 +125,6 @@ def test_watermarks_and_timeouts_on_the_way_do_not_change_the_end(
     """Records come at most a grace late, timers fire as event time goes on, and what was settled is forgotten."""
     forgets = data.draw(st.booleans())
     records = openings_first(records)
-    if forgets:
-        # A second connect under an id that was forgotten is not looked up: that would cost every connect a query.
-        records = without_second_connects(records)
     delays = data.draw(st.lists(st.integers(0, 55), min_size=len(records), max_size=len(records)))
     due = sorted(zip(delays, records, strict=True), key=lambda two: (two[1].time + two[0] * SECOND, two[1].record_id))
     arrived = [record for _, record in due]

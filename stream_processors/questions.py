@@ -1,0 +1,50 @@
+"""Records of keys that memory may have forgotten: they wait, in order, until a store has said what it knows.
+
+Source: hard-questions, "Changing what state has forgotten".
+"""
+
+from schemas.records import Connection
+from stream_processors.forgotten import Forgotten
+from stream_processors.held import HeldOffsets
+from stream_processors.lookups import Lookups
+
+#: A record with its broker time and offset.
+Waiting = tuple[Connection, int, int]
+#: Records that wait at most; one more goes on with what memory knows. A store that is away fills no memory.
+_MOST_WAITING = 100_000
+
+
+class Questions:
+    """The keys of one kind that are asked about now."""
+
+    def __init__(self, held: HeldOffsets, lookups: Lookups, forgotten: Forgotten) -> None:
+        self._held = held
+        self._lookups = lookups
+        self._forgotten = forgotten
+        self._count = 0
+        #: Key → its records since it is being asked about.
+        self.open: dict[bytes, list[Waiting]] = {}
+
+    def is_forgotten(self, key: bytes) -> bool:
+        """Whether a store is to be asked before a record of an unknown key means anything."""
+        return key in self._forgotten and self._lookups.enabled
+
+    def ask(self, key: bytes, record: Connection, broker_time: int, offset: int) -> bool:
+        """Let this record wait, and ask when it is the first of its key; false when it cannot wait."""
+        waiting = self.open.get(key)
+        if waiting is None:
+            if self._count >= _MOST_WAITING or not self._lookups.ask(key):
+                return False
+            waiting = self.open[key] = []
+            self._held.hold(key, offset, broker_time)
+        waiting.append((record, broker_time, offset))
+        self._count += 1
+        return True
+
+    def answered(self, key: bytes) -> list[Waiting] | None:
+        """The records that waited for this answer; None when it was not asked here."""
+        waiting = self.open.pop(key, None)
+        if waiting is not None:
+            self._count -= len(waiting)
+            self._held.release(key)
+        return waiting
