@@ -146,8 +146,10 @@ def up(
 def process(held: _Held = False) -> None:
     """Run the worker alone: Faust agents that make sessions."""
     settings = _settings()
+    from deploy.logs import configure_logs
     from stream_processors.app import run_worker
 
+    configure_logs()
     _await_release(held)
     raise typer.Exit(run_worker(settings))
 
@@ -156,10 +158,22 @@ def process(held: _Held = False) -> None:
 def sink(held: _Held = False) -> None:
     """Run the sink alone: Kafka into ClickHouse, exactly once."""
     settings = _settings()
+    from deploy.logs import configure_logs
     from stream_processors.sink import run_sink
 
+    configure_logs()
     _await_release(held)
     raise typer.Exit(run_sink(settings))
+
+
+@app.command()
+def backup(held: _Held = False) -> None:
+    """Run the exports of marked sessions to the targets of backup.targets alone."""
+    settings = _settings()
+    from stream_processors.backup import run_backup
+
+    _await_release(held)
+    raise typer.Exit(run_backup(settings))
 
 
 @app.command()
@@ -183,8 +197,10 @@ def serve(
             "http.auth_file": auth_file,
         }
     )
+    from deploy.logs import configure_logs
     from query_api.main import run_server
 
+    configure_logs()
     _await_release(held)
     raise typer.Exit(run_server(settings))
 

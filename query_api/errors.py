@@ -49,6 +49,12 @@ class NotFoundError(ApiError):
     status = 404
 
 
+class RequestTimeoutError(ApiError):
+    """The client did not send what it began."""
+
+    status = 408
+
+
 class ConflictError(ApiError):
     """The request contradicts what is there."""
 

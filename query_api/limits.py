@@ -6,8 +6,11 @@ from contextlib import contextmanager
 
 from query_api.auth.principal import Principal
 from query_api.errors import TooManyRequestsError, UnavailableError
+from query_api.listen import is_loopback, listen_address
 from schemas.settings import Http
 
+#: Rows of one result. A page has at most 10,000; a second that an unpaged answer reads at once may hold more.
+_RESULT_ROWS = 10_000_000
 #: Threads of one query: enough for a page at once, not enough to starve the sink's inserts.
 _THREADS = 4
 
@@ -19,6 +22,7 @@ def query_settings(http: Http) -> dict[str, str]:
         "max_memory_usage": str(http.query_memory),
         "max_rows_to_read": str(http.query_rows),
         "max_result_bytes": str(http.query_memory),
+        "max_result_rows": str(_RESULT_ROWS),
         "max_threads": str(_THREADS),
         "cancel_http_readonly_queries_on_client_close": "1",
         # The answer waits on the server's side until the query has ended: an error comes as an error, not in the
@@ -26,6 +30,13 @@ def query_settings(http: Http) -> dict[str, str]:
         "http_wait_end_of_query": "1",
         "http_response_buffer_size": "1048576",
     }
+
+
+def unpaged_limit(http: Http) -> int:
+    """Rows of an answer without paging; 0 is no limit, which is what nobody but this machine gets unasked."""
+    if http.unpaged_rows >= 0:
+        return http.unpaged_rows
+    return 0 if is_loopback(listen_address(http.listen).host) else 1_000_000
 
 
 class Gate:

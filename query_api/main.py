@@ -59,6 +59,8 @@ def make_runner(app: web.Application) -> web.AppRunner:
         handler_cancellation=True,
         shutdown_timeout=_DRAIN,
         max_line_size=_LINE,
+        # query_api.bodies does it, and notices what is cut short.
+        auto_decompress=False,
     )
 
 

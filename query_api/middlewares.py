@@ -1,6 +1,7 @@
 """What every request passes, from the outside in: errors in the owner's form, Host, Origin, length of the URL, who
 asks, type of the body, a place among the answers in work."""
 
+import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -11,10 +12,12 @@ from aiohttp import web
 
 from query_api.auth.doors import authenticate
 from query_api.auth.principal import principal_of
+from query_api.bodies import unpacked
 from query_api.errors import (
     ApiError,
     BadRequestError,
     ForbiddenError,
+    RequestTimeoutError,
     TooLargeError,
     UnsupportedMediaTypeError,
     UrlTooLongError,
@@ -27,6 +30,8 @@ from query_api.owners import error_response, takes_place
 log = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: Seconds a client has to send the body.
+_BODY_SECONDS = 30.0
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -131,17 +136,30 @@ async def media_type(request: web.Request, handler: Handler) -> web.StreamRespon
 
 
 @web.middleware
+async def body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The whole body, unpacked, before a place is taken: whoever sends slowly holds none, and not for long."""
+    if request.body_exists:
+        try:
+            async with asyncio.timeout(_BODY_SECONDS):
+                sent = await request.read()
+        except TimeoutError:
+            raise RequestTimeoutError(f"the body did not come within {_BODY_SECONDS:.0f} s") from None
+        limit = request.app[SETTINGS].http.body_bytes
+        # What read() gives from now on; aiohttp has no way to say so.
+        request._read_bytes = unpacked(sent, request.headers.get("Content-Encoding", ""), limit)
+    return await handler(request)
+
+
+@web.middleware
 async def place(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A place among the answers in work, once the body is here: whoever sends slowly holds none."""
+    """A place among the answers in work."""
     if not takes_place(request.path):
         return await handler(request)
-    if request.body_exists:
-        await request.read()
     with request.app[GATE].place(principal_of(request)):
         return await handler(request)
 
 
-ALL = (errors, host, origin, url_length, authenticate, media_type, place)
+ALL = (errors, host, origin, url_length, authenticate, media_type, body, place)
 
 
 def _listed(text: str) -> set[str]:

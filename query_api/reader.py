@@ -18,6 +18,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 from query_api.auth.sensors import table_filters
 from query_api.errors import ApiError, BadRequestError, UnavailableError
 from query_api.limits import query_settings
+from query_api.pulse import Pulse
 from query_api.sql import Statement
 from schemas.settings import Settings
 
@@ -36,6 +37,7 @@ _BUSY = {
     160: "ClickHouse did not finish within the time limit of one query; filter more, or try again later",
     202: "ClickHouse is running as many queries as it may",
     394: "ClickHouse ended the query",
+    452: "ClickHouse allows this API's user less than http.query_seconds, query_memory and query_rows ask for",
     497: "ClickHouse does not let this API read its tables",
     516: "ClickHouse does not know this API's user or password",
 }
@@ -89,6 +91,7 @@ class Connection:
         # ClickHouse ends a query at its limit; this is for one that does not answer at all.
         self._timeout = settings.http.query_seconds + 5
         self._connections = settings.http.concurrency * 2 + 4
+        self._pulse = Pulse(store.url)
         self._client: Any = None
         self._connecting = asyncio.Lock()
 
@@ -96,7 +99,8 @@ class Connection:
         """The whole result, under these settings. Raises ApiError or InvalidPatternError."""
         client = await self._connected()
         try:
-            body: bytes = await client.raw_query(statement.sql, **self._arguments(statement, restriction))
+            asked = client.raw_query(statement.sql, **self._arguments(statement, restriction))
+            body: bytes = await self._pulse.beside(asked)
         except (ClickHouseError, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _explained(error) from error
         return body
@@ -106,9 +110,10 @@ class Connection:
         """As ``read``, in chunks as they come."""
         client = await self._connected()
         try:
-            async with await client.raw_stream(statement.sql, **self._arguments(statement, restriction)) as chunks:
+            asked = client.raw_stream(statement.sql, **self._arguments(statement, restriction))
+            async with await self._pulse.beside(asked) as chunks:
                 yield chunks
-        except (ClickHouseError, aiohttp.ClientPayloadError) as error:
+        except (ClickHouseError, aiohttp.ClientError, TimeoutError) as error:
             raise _explained(error) from error
 
     async def answers(self) -> bool:
@@ -119,6 +124,7 @@ class Connection:
             return False
 
     async def close(self) -> None:
+        await self._pulse.close()
         if self._client is not None:
             await self._client.close()
 
@@ -142,7 +148,7 @@ class Connection:
 
         url = urlsplit(self._clickhouse.url)
         try:
-            return await clickhouse_connect.get_async_client(
+            connecting = clickhouse_connect.get_async_client(
                 interface=url.scheme,
                 host=url.hostname or "127.0.0.1",
                 port=url.port or (8443 if url.scheme == "https" else 8123),
@@ -160,6 +166,7 @@ class Connection:
                 # A hundred regexes do not fit into a URL.
                 form_encode_query_params=True,
             )
+            return await self._pulse.beside(connecting)
         except (ClickHouseError, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _explained(error) from error
 

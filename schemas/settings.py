@@ -148,7 +148,9 @@ class Http(msgspec.Struct, frozen=True, kw_only=True):
     origins: Annotated[
         str, Meta(description="Origins whose pages may use this API, https://name[:port] separated by commas")
     ] = ""
-    unpaged_rows: Annotated[int, Meta(ge=0, description="Rows of an answer without paging; 0 is no limit")] = 0
+    unpaged_rows: Annotated[
+        int, Meta(ge=-1, description="Rows of an answer without paging; 0 is no limit, -1 none on loopback, else 10⁶")
+    ] = -1
     unpaged_window: Annotated[int, Meta(ge=1, description="Rows read at once while such an answer is streamed")] = (
         100_000
     )

@@ -12,6 +12,7 @@ from query_api.dialects.honeytrap_request import NUMBER, SIZE, Request, parse
 from query_api.documents import json_object, query_pairs
 from query_api.filters import Filter, Names
 from query_api.keys import SETTINGS, reader_of
+from query_api.limits import unpaged_limit
 from query_api.listing import Listing, read_page
 from query_api.openapi.doors import Door
 from query_api.paging import page_after
@@ -61,7 +62,7 @@ async def _answer(request: web.Request, view: _View) -> web.StreamResponse:
         head = {SIZE: asked.page.size, NUMBER: asked.page.number, "total": total, "matched": matched}
         return page_response(head, _ITEMS, found)
     http = request.app[SETTINGS].http
-    planned = await plan(reader, listing, http.unpaged_window, http.unpaged_rows)
+    planned = await plan(reader, listing, http.unpaged_window, unpaged_limit(http))
     tail: dict[str, object] = {}
     if planned.cut:
         after = page_after(planned.limit)

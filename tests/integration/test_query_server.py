@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,7 @@ from query_api.keys import GATE
 from schemas import topics
 from schemas.health import Heartbeat, PartitionHealth
 from schemas.settings import Settings
+from tests.conformance.broken_line import BrokenLine
 from tests.conformance.conftest import Api, Apis, api, apis, store
 from tests.conformance.store import Store
 from tests.stack import free_port
@@ -77,6 +79,37 @@ async def test_a_compressed_bomb_is_413_too(api: Api) -> None:
 
     bomb = zlib.compress(b" " * 50_000_000)
     await api.refused("/events", bomb, status=413, headers={"Content-Encoding": "deflate"})
+
+
+async def test_a_packed_body_is_read_and_one_that_is_cut_short_is_400(api: Api) -> None:
+    import gzip
+
+    packed = gzip.compress(b'{"response_per_page": 1}')
+    assert (await api.get("/events", packed, headers={"Content-Encoding": "gzip"}))["response_per_page"] == 1
+    assert "gzip" in (await api.refused("/events", packed[:-9], headers={"Content-Encoding": "gzip"}))["error"]
+    await api.refused("/events", packed, status=415, headers={"Content-Encoding": "br"})
+
+
+async def test_a_clickhouse_that_stands_still_is_503_by_a_ping_and_not_by_the_time_limit(
+    apis: Apis, settings: Settings
+) -> None:
+    line = BrokenLine(settings.clickhouse.url)
+    clickhouse = msgspec.structs.replace(settings.clickhouse, url=await line.start())
+    api = await apis.start(msgspec.structs.replace(settings, clickhouse=clickhouse))
+    page = "/sessions?response_per_page=1"
+    try:
+        await api.get(page)
+        line.hold()
+        for path, error in ((page, "error"), ("/events", "error"), ("/api/v2/session?limit=1", "message")):
+            async with api.http.get(api.base + path) as answer:
+                assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+                # The words of the ping; the client's own limit, 5 s above the query's, says "cannot be reached".
+                assert (await answer.json())[error] == "ClickHouse does not answer"
+        assert not (await api.get("/health/ready", status=503))["checks"]["clickhouse"]["ok"]
+        line.release()
+        await api.get(page)
+    finally:
+        await line.stop()
 
 
 async def test_a_url_above_the_limit_is_414(api: Api) -> None:
@@ -226,3 +259,31 @@ async def test_the_process_serves_until_sigterm_and_ends_with_0(settings: Settin
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+_WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "/events?response_per_page=1": lambda body: body["error"],
+    "/openapi.json": lambda body: body["error"],
+    "/api/audit/sessions": lambda body: body["error"]["message"],
+    "/api/v2/session": lambda body: body["message"],
+    "/sessions/list": lambda body: body["message"],
+}
+
+
+@pytest.mark.parametrize("path", _WORDS)
+async def test_every_limit_is_answered_in_the_form_of_the_path(apis: Apis, settings: Settings, path: str) -> None:
+    api = await apis.start(settings, concurrency=1)
+
+    async def refused(status: int, words: str, *, path: str = path, body: bytes | None = None, **headers: str) -> None:
+        async with api.http.get(api.base + path, data=body, headers=headers) as answer:
+            assert (answer.status, answer.content_type) == (status, "application/json")
+            said = _WORDS[path.partition("&long")[0].partition("?long")[0]](await answer.json())
+            assert words in said
+            assert ("Retry-After" in answer.headers) == (status in (429, 503))
+
+    await refused(413, "1048576 bytes", body=b" " * 1_048_577)
+    await refused(400, "gzip", body=b"{}", **{"Content-Encoding": "gzip"})
+    await refused(414, "8192 bytes", path=path + ("&" if "?" in path else "?") + "long=" + "a" * 9000)
+    await refused(421, "Host", Host="example.org")
+    with api.app[GATE].place(ANYBODY):
+        await refused(503, "1 queries")

@@ -14,6 +14,7 @@ from query_api.dialects.fudo.zone import zone_of
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.filters import Filter
 from query_api.keys import SETTINGS, reader_of
+from query_api.limits import unpaged_limit
 from query_api.listing import Listing, read_rows, together
 from query_api.paging import REACH_LIMIT, SIZE_LIMIT, Slice
 from query_api.reader import Reader
@@ -86,11 +87,11 @@ async def _everything(
         raise BadRequestError(f"fields: size needs a limit of at most {SIZE_LIMIT}", field=FIELDS)
     http = request.app[SETTINGS].http
     if asked.limit is None and not asked.ordered and not asked.offset:
-        planned = await plan(reader, listing, http.unpaged_window, http.unpaged_rows)
+        planned = await plan(reader, listing, http.unpaged_window, unpaged_limit(http))
         total = planned.matched if asked.total_count else None
         tail: dict[str, object] = {"next_offset": planned.limit} if planned.cut else {}
         return await stream_response(request, _head(asked, total, began), MEMBER, unpaged_rows(reader, planned), tail)
-    most = min(asked.limit or REACH_LIMIT, http.unpaged_rows or REACH_LIMIT)
+    most = min(asked.limit or REACH_LIMIT, unpaged_limit(http) or REACH_LIMIT)
     matched = await reader.number(sql.count(listing.source, listing.filter))
     left = max(0, matched - asked.offset)
     cut = left > most and (asked.limit is None or asked.limit > most)

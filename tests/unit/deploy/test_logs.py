@@ -1,0 +1,25 @@
+"""What the processes write about an error."""
+
+import subprocess
+import sys
+
+_CODE = """
+import structlog
+from deploy.logs import configure_logs
+configure_logs()
+def fail():
+    password = "a secret of ours"
+    raise ValueError("the words of the error")
+try:
+    fail()
+except ValueError:
+    structlog.get_logger().exception("request failed")
+"""
+
+
+def test_a_traceback_shows_no_variables() -> None:
+    found = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=True)
+    written = found.stdout + found.stderr
+    assert "the words of the error" in written and "Traceback" in written
+    # The line of code is shown, the value of a local variable a second time is not.
+    assert written.count("a secret of ours") == 0
