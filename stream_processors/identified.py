@@ -15,7 +15,7 @@ from schemas.records import Action, Connection, DurationQuality, EndReason, Sess
 from schemas.times import SECOND
 from stream_processors import amending
 from stream_processors.endings import EVIDENCE, GUESSES, close, due_end, reopen, reported_end
-from stream_processors.forgotten import Forgotten
+from stream_processors.forgotten import MASK, Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
@@ -96,7 +96,8 @@ class IdentifiedSessions:
         if session is None:
             if self._asked and key in self._asked:
                 return self._questions.ask(key, record, broker_time, offset)
-            if self._forgotten.any and self._must_ask(key, record, broker_time, offset):
+            places = self._forgotten.places
+            if places and places[hash(key) & MASK] and self._must_ask(key, record, broker_time, offset):
                 return True
             if action is Action.CONNECT:
                 self._open(key, record, broker_time)
@@ -198,7 +199,7 @@ class IdentifiedSessions:
 
     def complete(self, key: bytes, record: Connection, broker_time: int, offset: int) -> None:
         """Start and end in one record, counted as one event. ``record.key``: its key, if that is not made of its id."""
-        if not self.knows(key) and (key in self._asked or self._forgotten.any):
+        if not self.knows(key):
             asked = key in self._asked and self._questions.ask(key, record, broker_time, offset)
             if asked or self._must_ask(key, record, broker_time, offset):
                 return
@@ -234,9 +235,11 @@ class IdentifiedSessions:
                 # Timers only for what outlives its batch: most short sessions never need one.
                 self._schedule(key, session)
         self._changed.clear()
-        for key in list(islice(closed, max(0, len(closed) - self.limits.max_kept))):
-            del closed[key]
-            self._forgotten.add(key)
+        if len(closed) > self.limits.max_kept:
+            oldest = list(islice(closed, len(closed) - self.limits.max_kept))
+            for key in oldest:
+                del closed[key]
+            self._forgotten.add(oldest)
         self.counters.add("connections_applied_total", self._applied)
         self.counters.add("sessions_opened_total", self._opened_total)
         self.counters.add("sessions_closed_total", self._closed_total)
@@ -325,7 +328,8 @@ class IdentifiedSessions:
             session_id=record.session_id,
             sensor=record.sensor,
             key=key.decode(),
-            last_activity_at=record.time,
+            # Facts are no sign of life, whichever comes first.
+            last_activity_at=record.time if record.action in (Action.ACTIVITY, Action.DISCONNECT) else 0,
             created_at=broker_time,
             modified_at=broker_time,
         )
@@ -435,7 +439,7 @@ class IdentifiedSessions:
 
     def _forget(self, key: bytes) -> None:
         self._drop(key)
-        self._forgotten.add(key)
+        self._forgotten.add((key,))
 
     def _drop(self, key: bytes) -> None:
         self._forget_timers(key)

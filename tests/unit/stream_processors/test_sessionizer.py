@@ -348,6 +348,13 @@ def test_an_address_that_only_the_disconnect_knows_is_kept() -> None:
     assert (machine.session("a").client_ip, machine.session("a").client_port) == ("203.0.113.7", 4022)
 
 
+def test_a_fact_is_no_sign_of_life_whether_it_comes_before_or_behind_the_connect() -> None:
+    fact = Connection(action=Action.ANNOTATE, sensor="s", session_id="a", time=at(10.5), server_name="db-1")
+    for records in ((connect(at(10)), fact), (fact, connect(at(10)))):
+        session = Machine().feed(*records).reach(at(20)).session("a")
+        assert (session.server_name, session.end_reason, session.ended_at) == ("db-1", "idle_timeout", at(10))
+
+
 def test_a_late_fact_is_annotated() -> None:
     fact = Connection(action=Action.ANNOTATE, sensor="s", session_id="a", time=at(10.5), server_name="db-1")
     assert Machine().feed(connect(at(10)), fact).session("a").server_name == "db-1"
