@@ -105,7 +105,8 @@ def _operation(door: Door, schemas: _Schemas) -> dict[str, Any]:
 
 
 def _identifier(door: Door) -> str:
-    words = [word.strip("{}_") for word in door.template.split("/")]
+    # A path with a slash at its end is another one.
+    words = [*(word.strip("{}_") for word in door.template.split("/")), "slash" if door.template.endswith("/") else ""]
     return "_".join([door.method.lower(), *(word.replace("-", "_").replace(".", "_") for word in words if word)])
 
 

@@ -25,13 +25,16 @@ pytestmark = pytest.mark.integration
 
 #: What a schema cannot say: a regex that is no RE2, fields that only go together, a query text that cannot be read.
 _NOT_ASKED = "positive_data_acceptance"
+#: Logging out ends the login that all other cases need.
+_LOGOUT = "delete_api_authentication"
 
 #: How each owner's doors are opened.
 _KEYS: dict[str, Callable[[str, str], str]] = {
     "honeytrap": lambda token, cookie: f"Authorization: Bearer {token}",
     "netalertx": lambda token, cookie: f"Authorization: Bearer {token}",
     "fudo": lambda token, cookie: f"Authorization: {token}",
-    "sps": lambda token, cookie: f"Cookie: session_id={cookie}",
+    # Its login is in the configuration, as a cookie of each case: a header would be added to cases without one.
+    "sps": lambda token, cookie: "X-Nothing: -",
     "sojourn": lambda token, cookie: f"Authorization: Bearer {token}",
 }
 
@@ -58,6 +61,7 @@ async def test_whatever_the_document_allows_is_answered_as_it_says(
     # 503 with Retry-After is right while something is away: here, worker and sink.
     (tmp_path / "schemathesis.toml").write_text(
         '[checks]\nnot_a_server_error.expected-statuses = ["2xx", "3xx", "4xx", 503]\n'
+        f'[auth.openapi.login]\napi_key = "{cookie}"\n'
     )
     document = tmp_path / "openapi.json"
     document.write_bytes(api.app[DOCUMENT].json)
@@ -67,6 +71,7 @@ async def test_whatever_the_document_allows_is_answered_as_it_says(
         *("--checks", "all", "--exclude-checks", _NOT_ASKED, "--phases", "examples,coverage,fuzzing"),
         *("--max-examples", "15", "--generation-deterministic", "--no-shrink", "--continue-on-failure"),
         *("--suppress-health-check", "all", "--no-color", "--warnings", "off"),
+        *("--exclude-operation-id", _LOGOUT),
         cwd=tmp_path,
         env={**os.environ, "COLUMNS": "200"},
         stdout=asyncio.subprocess.PIPE,
@@ -76,7 +81,8 @@ async def test_whatever_the_document_allows_is_answered_as_it_says(
     said = "\n".join(line[:300] for line in output.splitlines())
     assert process.returncode == 0, said[-20_000:]
     doors = [door for door in DOORS if owner_of(door.template).name == owner]
-    assert f"Tested: {len(doors)}" in output, said[-20_000:]
+    tested = len(doors) - (owner == "sps")
+    assert f"Tested: {tested}" in output, said[-20_000:]
 
 
 async def test_the_page_for_people_names_every_door_and_loads_nothing(api: Api) -> None:

@@ -8,7 +8,6 @@ from msgspec import Meta
 _Query = Annotated[
     str,
     Meta(
-        max_length=4096,
         description="Terms field:value with AND, OR, NOT, parentheses, * and ?, phrases in quotes, ranges [1 TO 5]",
     ),
 ]
@@ -22,9 +21,7 @@ class Choosing(msgspec.Struct, kw_only=True):
     """Which sessions."""
 
     q: _Query | None = None
-    content: Annotated[str, Meta(max_length=4096, description="Words in the content of a session's events")] | None = (
-        None
-    )
+    content: Annotated[str, Meta(description="Words in the content of a session's events")] | None = None
     start: _Time | None = None
     end: _Time | None = None
 

@@ -64,7 +64,7 @@ def _link(name: str) -> Field:
     return _keyword(f"{name}.href", href)
 
 
-class SpsEmpty(msgspec.Struct):
+class SpsEmpty(msgspec.Struct, forbid_unknown_fields=True):
     """An object without members."""
 
 
