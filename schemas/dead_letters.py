@@ -27,6 +27,7 @@ class Stage(StrEnum):
     ROUTE = "route"
     SESSIONIZE = "sessionize"
     SINK = "sink"
+    BACKUP = "backup"
 
 
 class DeadLetter(msgspec.Struct, kw_only=True):

@@ -11,6 +11,7 @@ CONNECTIONS_IN = "sensor.connections"
 NATIVE_PREFIX = "sensor.native."
 CONNECTIONS = "connections"
 SESSIONS = "sessions"
+BACKUPS = "backups"
 DEAD_LETTERS = "dead-letters"
 EPOCHS = "sojourn.epochs"
 HEALTH = "sojourn.health"
@@ -76,6 +77,13 @@ def all_topics() -> list[Topic]:
             help="Connection records, routed: what the session machine reads",
         ),
         Topic(name=SESSIONS, key=Keyed.SESSION_ID, compacted=True, help="Every version of every session"),
+        Topic(
+            name=BACKUPS,
+            key=Keyed.SESSION_ID,
+            partitions=1,
+            retention_ms=30 * DAY_MS,
+            help="Sessions to be exported to a backup target",
+        ),
         Topic(
             name=DEAD_LETTERS,
             key=Keyed.SOURCE_POSITION,

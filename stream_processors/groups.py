@@ -2,3 +2,4 @@
 
 WORKER = "sojourn-worker"
 SINK = "sojourn-sink"
+BACKUP = "sojourn-backup"

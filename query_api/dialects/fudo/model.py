@@ -11,6 +11,7 @@ from types import MappingProxyType
 import msgspec
 
 from query_api.shapes import address
+from schemas.backups import PREFIX as BACKUP
 
 #: Before the names of what PATCH wrote, or a sensor said, in the attributes of a session.
 PREFIX = "fudo."
@@ -139,17 +140,13 @@ def _ml() -> str:
     return f"if(empty({members}), '', concat('{{', arrayStringConcat({members}, ','), '}}'))"
 
 
-#: Before the name of a backup target, in the attributes of a session; the value is a JSON object.
-BACKUP_PREFIX = "backup."
-
-
 def _backups() -> str:
     """A list of ``{"target": …, "state": …, …}``."""
     kept = (
-        f"mapFilter((name, state) -> startsWith(name, '{BACKUP_PREFIX}') AND isValidJSON(state)"
+        f"mapFilter((name, state) -> startsWith(name, '{BACKUP}') AND isValidJSON(state)"
         " AND startsWith(state, '{\"'), CAST(attributes, 'Map(String, String)'))"
     )
-    one = f"concat('{{\"target\":', toJSONString(substring(name, {len(BACKUP_PREFIX) + 1})), ',', substring(state, 2))"
+    one = f"concat('{{\"target\":', toJSONString(substring(name, {len(BACKUP) + 1})), ',', substring(state, 2))"
     each = f"arrayMap((name, state) -> {one}, mapKeys({kept}), mapValues({kept}))"
     return f"concat('[', arrayStringConcat({each}, ','), ']')"
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from query_api.dialects.fudo import changing, objspec, reading
+from query_api.dialects.fudo import backing_up, changing, objspec, reading
 from query_api.errors import BadRequestError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -15,6 +15,8 @@ _BASE = "/api/v2"
 _DOORS: Mapping[str, Mapping[str, Handler]] = {
     "/session": {"GET": reading.sessions},
     "/session/{id}": {"GET": reading.session, "PATCH": changing.change},
+    "/session/{id}/backup/{backup}": {"POST": backing_up.by_path},
+    "/session_backup": {"POST": backing_up.by_body},
     "/objspec/session": {"GET": objspec.session},
     "/objspec/session_backup": {"GET": objspec.session_backup},
 }
