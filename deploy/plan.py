@@ -15,6 +15,7 @@ from deploy.errors import CannotStartError
 from deploy.exposure import check_api
 from deploy.sizes import parse_size
 from query_api.tls import is_on
+from schemas.backups import places
 from schemas.settings import Settings
 from stream_processors.sink.alerts import alert_rules
 
@@ -51,6 +52,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     worker: Child
     sink: Child
     api: Child
+    #: Only where there are backup targets.
+    backup: Child | None
 
     @property
     def url(self) -> str:
@@ -67,9 +70,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return is_on(self.settings.http)
 
     @property
-    def pipeline(self) -> tuple[Child, Child, Child]:
+    def pipeline(self) -> tuple[Child, ...]:
         """In the order they are drained: first nobody asks, then nothing new is made, then the rest is stored."""
-        return (self.api, self.worker, self.sink)
+        return (self.api, *([self.backup] if self.backup else []), self.worker, self.sink)
 
     def pids(self) -> list[int]:
         """This process and every one that was started."""
@@ -209,6 +212,7 @@ def make_plan(where: _Where, data: Path, logs: Path) -> Plan:
         raise CannotStartError(f"{data}/passwords.json cannot be read: {error}; remove it to have new ones") from error
     settings, listed = configure(forced)
     certificate = check_api(settings)
+    has_targets = bool(places(settings.backup))
     environment = environment_for_children(listed)
 
     def member(name: str, command: str) -> Child:
@@ -226,4 +230,5 @@ def make_plan(where: _Where, data: Path, logs: Path) -> Plan:
         worker=member("worker", "process"),
         sink=member("sink", "sink"),
         api=member("api", "serve"),
+        backup=member("backup", "backup") if has_targets else None,
     )
