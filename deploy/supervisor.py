@@ -23,7 +23,7 @@ from stream_processors.dead_letters.limits import EXIT_CODE as TOO_MANY_BAD_RECO
 
 #: Seconds for all of the drain, under the 15 that are promised, and for each at most, in this order.
 _ALL_DRAIN_SECONDS = 14.0
-_DRAIN_SECONDS = {"api": 2.0, "worker": 5.0, "sink": 4.0}
+_DRAIN_SECONDS = {"api": 2.0, "backup": 1.5, "worker": 5.0, "sink": 4.0}
 _SERVERS_SECONDS = 3.5
 #: Seconds to wait until worker and sink have read what an embedded broker would forget.
 _CATCH_UP_SECONDS = 5.0
@@ -150,7 +150,7 @@ class Supervisor:
         for child in self._plan.pipeline:
             check = now.checks.get(child.name)
             # That the API answers at all says that it runs.
-            good = bool(now.checks) if child is self._plan.api else check is not None and check.ok
+            good = bool(now.checks) if child in (self._plan.api, self._plan.backup) else check is not None and check.ok
             if child.running and good and told.get(child) != child.pid:
                 told[child] = child.pid
                 self._report.component(child.name, "ready", self._plan.door if child is self._plan.api else "")
