@@ -177,16 +177,6 @@ def backup(held: _Held = False) -> None:
 
 
 @app.command()
-def backup(held: _Held = False) -> None:
-    """Run the exports of marked sessions to the targets of backup.targets alone."""
-    settings = _settings()
-    from stream_processors.backup import run_backup
-
-    _await_release(held)
-    raise typer.Exit(run_backup(settings))
-
-
-@app.command()
 def serve(
     http: Annotated[str | None, typer.Option(help="HOST:PORT to listen on (127.0.0.1:8080).")] = None,
     tls_cert: _TlsCert = None,
