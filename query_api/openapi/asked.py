@@ -11,6 +11,7 @@ from query_api.documents import shown
 from query_api.errors import BadRequestError
 
 _PLACE = re.compile(r" - at `\$(.*)`$")
+_MISSING = re.compile(r"Object missing required field `([^`]*)`$")
 _DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 
 
@@ -74,6 +75,8 @@ def _convert(given: Mapping[str, Any], struct: type[msgspec.Struct]) -> None:
         msgspec.convert(given, struct)
     except msgspec.ValidationError as error:
         words = str(error)
+        if missing := _MISSING.match(words):
+            raise BadRequestError(f"{missing[1]} is missing", field=missing[1]) from None
         place = _PLACE.search(words)
         # ``$.page`` is a member, ``$.types[0]`` an entry of one.
         name = shown(re.split(r"[.\[]", place[1].removeprefix("."))[0]) if place else ""
