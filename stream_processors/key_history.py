@@ -9,6 +9,7 @@ from schemas.records import Action, Connection, EndReason, Session, State
 from stream_processors import amending
 from stream_processors.endings import EVIDENCE, GUESSES, close
 from stream_processors.limits import Limits
+from stream_processors.merging import facts_of
 from stream_processors.revisions import next_revision
 from stream_processors.timeline import Line, Mark
 from stream_processors.writes import Write, may_remove
@@ -342,13 +343,7 @@ def _mark_of(session: Session) -> Mark:
         time=session.last_activity_at,
         kind=session.disconnect_kind,
         record_id=session.closed_by,
-        protocol=session.protocol,
-        client_ip=session.client_ip,
-        client_port=session.client_port,
-        server_ip=session.server_ip,
-        server_port=session.server_port,
-        mac=session.mac,
-        token=session.token,
+        **facts_of(session),
     )
     mark = Mark(session.last_activity_at, closing, None, session.created_at, -1)
     mark.weight = session.event_count

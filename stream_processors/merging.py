@@ -1,6 +1,7 @@
 """What a connection record adds to a session: identity, user, counts. Order of arrival does not matter here."""
 
 from bisect import bisect_right
+from typing import Any
 
 from schemas.records import Connection, Session
 
@@ -76,6 +77,12 @@ def identify(session: Session, record: Connection) -> None:
         # Whether a login succeeded belongs to the user it named: decided there.
         attributes.pop(LOGIN, None)
         session.attributes = {**session.attributes, **attributes}
+
+
+def facts_of(session: Session) -> dict[str, Any]:
+    """The fields of a record that would tell a new session all that is known of this one: who, where and what."""
+    named = (*_IDENTITY, "user", "user_id", "server_user")
+    return {**{name: getattr(session, name) for name in named}, "attributes": dict(session.attributes)}
 
 
 def _see_user(session: Session, record: Connection) -> None:

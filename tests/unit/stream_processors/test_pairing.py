@@ -143,6 +143,14 @@ def test_idle_timeouts_need_grace_and_are_taken_back_by_activity() -> None:
     assert [one.end_reason for one in machine.sessions] == [EndReason.DISCONNECT]
 
 
+def test_a_restored_orphan_keeps_what_was_known_of_it() -> None:
+    said = activity(at(12) + SECOND, mac="AA:BB:CC:00:11:22", category="device", attributes={"seen": "yes"})
+    heir = Machine().feed(device("D12"), said).reach(at(12.5)).successor(2).feed(device("C12.6")).reach(at(12.5))
+    orphan, _ = heir.sessions
+    assert (orphan.end_reason, orphan.category, orphan.attributes) == ("orphan", "device", {"seen": "yes"})
+    assert orphan.event_count == 2
+
+
 def test_a_restored_device_pairs_with_its_disconnect() -> None:
     machine = Machine().feed(device("C10"))
     heir = Machine()
