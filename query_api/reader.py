@@ -15,7 +15,9 @@ import aiohttp
 import msgspec
 from clickhouse_connect.driver.exceptions import ClickHouseError, Error
 
+from query_api import sql
 from query_api.auth.sensors import table_filters
+from query_api.counts import Counts
 from query_api.errors import ApiError, BadRequestError, UnavailableError
 from query_api.limits import query_settings
 from query_api.pulse import Pulse
@@ -65,6 +67,15 @@ class Reader:
     async def number(self, statement: Statement) -> int:
         return int(await self.read(statement))
 
+    async def counted(self, statement: Statement, table: str) -> int:
+        """The number of a count over one table, kept while the table does not change."""
+        connection = self._connection
+        if connection.counts is None:
+            return await self.number(statement)
+        parts = (await connection.read(sql.parts(table), {})).decode()
+        question = (statement.sql, msgspec.json.encode(statement.parameters), *self._restriction.values())
+        return await connection.counts.of(question, parts, lambda: self.number(statement))
+
     async def records(self, statement: Statement) -> list[list[Any]]:
         """The rows of a result in JSONCompactEachRow."""
         return msgspec.json.decode(b"[" + b",".join((await self.read(statement)).splitlines()) + b"]")  # type: ignore[no-any-return]
@@ -91,6 +102,8 @@ class Connection:
         # ClickHouse ends a query at its limit; this is for one that does not answer at all.
         self._timeout = settings.http.query_seconds + 5
         self._connections = settings.http.concurrency * 2 + 4
+        # In a cluster a table has parts elsewhere, too.
+        self.counts = None if store.cluster else Counts()
         self._pulse = Pulse(store.url)
         self._client: Any = None
         self._connecting = asyncio.Lock()

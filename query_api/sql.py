@@ -64,6 +64,15 @@ def count(source: Source, filter: Filter) -> Statement:
     return Statement(f"SELECT count() FROM {source.rows}{_where(source, filter)}", filter.parameters)  # noqa: S608
 
 
+def parts(table: str) -> Statement:
+    """A text that is another one after every change of the table on this server."""
+    return Statement(
+        "SELECT concat(toString(count()), '/', toString(sum(cityHash64(name, modification_time)))) FROM system.parts"
+        " WHERE database = currentDatabase() AND table = {table:String} AND active",
+        {"table": table},
+    )
+
+
 def page(source: Source, filter: Filter, shape: Shape, wanted: Extent, since: int | None = None) -> Statement:
     """The rows of a page, in order; ``since`` leaves out older ones (microseconds since 1970 UTC)."""
     newer = "" if since is None else f"{source.time} >= fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')"
@@ -117,12 +126,44 @@ def page_keys(source: Source, filter: Filter, wanted: Extent) -> Statement:
     )
 
 
+def newest_versions(source: Source, filter: Filter, limit: int) -> Statement:
+    """Of the newest ``limit`` versions of rows that pass: the keys, one array per column, the time of the oldest
+    (microseconds since 1970 UTC), and how many there are. No version is left out for a newer one."""
+    arrays = ", ".join(f"groupArray({key})" for key in source.keys)
+    return Statement(
+        f"SELECT {arrays}, toUnixTimestamp64Micro(min({source.time})), count() FROM"  # noqa: S608
+        f" (SELECT {', '.join(source.keys)}, {source.time} FROM {source.table}{_where(source, filter)}"
+        f" ORDER BY {source.time} DESC LIMIT {{limit:UInt64}})",
+        {**filter.parameters, "limit": limit},
+        format="JSONCompactEachRow",
+    )
+
+
+def page_of_keys(
+    source: Source, filter: Filter, shape: Shape, keys: list[list[str]], newer: int | None, wanted: Extent
+) -> Statement:
+    """A page as ``page`` has it, of rows with these keys alone whose time is after ``newer``."""
+    chosen = _of_keys(source, keys)
+    late = "" if newer is None else f"{source.time} > fromUnixTimestamp64Micro({{newer:Int64}}, 'UTC')"
+    aside = f"WITH {shape.aside} " if shape.aside else ""
+    return Statement(
+        f"{aside}SELECT {shape.columns} FROM {source.rows}{_where(source, chosen.and_(filter), also=late)}"  # noqa: S608
+        f" ORDER BY {source.order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
+        {
+            **chosen.parameters,
+            **filter.parameters,
+            **({} if newer is None else {"newer": newer}),
+            "limit": wanted.size,
+            "offset": wanted.offset,
+        },
+        shape.settings,
+        "Template",
+    )
+
+
 def rows_of_keys(source: Source, keys: list[list[str]], shape: Shape) -> Statement:
     """The rows with these keys, in order, as they are now."""
-    names = [f"k{n}" for n in range(len(source.keys))]
-    columns = ", ".join(source.keys)
-    arrays = ", ".join(f"{{{name}:Array(String)}}" for name in names)
-    chosen = Filter(f"({columns}) IN arrayZip({arrays})", dict(zip(names, keys, strict=True)))
+    chosen = _of_keys(source, keys)
     aside = f"WITH {shape.aside} " if shape.aside else ""
     return Statement(
         f"{aside}SELECT {shape.columns} FROM {source.rows}{_where(source, chosen)} ORDER BY {source.order}",  # noqa: S608
@@ -211,6 +252,12 @@ def window(source: Source, filter: Filter, shape: Shape, span: Span, limit: int)
 def pattern_check(text: str) -> Statement:
     """Fails with code 427 when the text is no RE2 regex."""
     return Statement("SELECT match('', {p:String})", {"p": text})
+
+
+def _of_keys(source: Source, keys: list[list[str]]) -> Filter:
+    names = [f"k{n}" for n in range(len(source.keys))]
+    arrays = ", ".join(f"{{{name}:Array(String)}}" for name in names)
+    return Filter(f"({', '.join(source.keys)}) IN arrayZip({arrays})", dict(zip(names, keys, strict=True)))
 
 
 def _span(span: Span | None) -> dict[str, Value]:
