@@ -11,14 +11,13 @@ import msgspec
 from aiohttp import web
 
 from producers.writes import Write
-from query_api.dialects.fudo.reading import success
+from query_api.dialects.fudo.caller import Caller, Prepared, caller_of
+from query_api.dialects.fudo.reading import answered, no_body, written
 from query_api.dialects.fudo.request import parse
 from query_api.dialects.fudo.targets import find_all
-from query_api.dialects.fudo.zone import zone_of
 from query_api.documents import json_object, shown
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.filters import checked_list
-from query_api.keys import SETTINGS, reader_of
 from query_api.writes import WRITES, Change, in_sessions, part_of, request_id
 from schemas import topics
 from schemas.backups import Request
@@ -37,13 +36,47 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 async def by_path(request: web.Request) -> web.StreamResponse:
-    if await request.read():
-        raise BadRequestError("Request body is not allowed for this endpoint")
+    await no_body(request)
     return await _assign(request, Assignment((request.match_info["id"],), request.match_info["backup"]))
 
 
 async def by_body(request: web.Request) -> web.StreamResponse:
     return await _assign(request, assignment_of(json_object(await request.read())))
+
+
+async def _assign(request: web.Request, wanted: Assignment) -> web.StreamResponse:
+    caller = caller_of(request)
+    name = await request_id(request)
+    prepared = await prepare(caller, request.rel_url.raw_query_string, wanted, name)
+    is_visible = await request.app[WRITES].make(prepared.change, caller.reader, request)
+    status, members = await written(caller, prepared, is_visible)
+    return answered({"result": "success", **members}, status)
+
+
+async def prepare(caller: Caller, query: str, wanted: Assignment, name: str) -> Prepared:
+    """Understand a backup; ``name`` is the request's id. Raises ApiError."""
+    parse(query, frozenset(), caller.zone)
+    if wanted.target not in caller.targets:
+        raise NotFoundError(f"Object not found: there is no backup target {shown(wanted.target)}")
+    targets = [found.target for found in await find_all(caller.reader, wanted.sessions)]
+    now = time.time_ns() // 1000
+    parts = [part_of(name, wanted.target, target.sensor, target.session_id) for target in targets]
+    made = tuple(
+        _message(
+            Request(
+                request_id=part,
+                target=wanted.target,
+                sensor=target.sensor,
+                session_id=target.session_id,
+                key=target.key,
+                time=now,
+            )
+        )
+        for part, target in zip(parts, targets, strict=True)
+    )
+    return Prepared(
+        change=Change(made, in_sessions(targets, parts)), status=201, members={_SESSIONS: list(wanted.sessions)}
+    )
 
 
 def assignment_of(body: Mapping[str, Any]) -> Assignment:
@@ -73,32 +106,6 @@ def _id(given: object, name: str) -> str:
     if isinstance(given, str) and 0 < len(given) <= _ID_LIMIT and given == given.encode(errors="replace").decode():
         return given
     raise BadRequestError(f"{name} must be text of 1 to {_ID_LIMIT} characters", field=name)
-
-
-async def _assign(request: web.Request, wanted: Assignment) -> web.StreamResponse:
-    parse(request.rel_url.raw_query_string, frozenset(), zone_of(request))
-    if wanted.target not in request.app[SETTINGS].backup.targets:
-        raise NotFoundError(f"Object not found: there is no backup target {shown(wanted.target)}")
-    reader = reader_of(request)
-    targets = [found.target for found in await find_all(reader, wanted.sessions)]
-    asked, now = await request_id(request), time.time_ns() // 1000
-    ids = [part_of(asked, wanted.target, target.sensor, target.session_id) for target in targets]
-    made = tuple(
-        _message(
-            Request(
-                request_id=name,
-                target=wanted.target,
-                sensor=target.sensor,
-                session_id=target.session_id,
-                key=target.key,
-                time=now,
-            )
-        )
-        for name, target in zip(ids, targets, strict=True)
-    )
-    change = Change(made, in_sessions(targets, ids))
-    is_visible = await request.app[WRITES].make(change, reader, request)
-    return success({_SESSIONS: list(wanted.sessions)}, is_visible, 201)
 
 
 def _message(asked: Request) -> Write:

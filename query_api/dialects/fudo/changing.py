@@ -10,14 +10,13 @@ from aiohttp import web
 from producers import writes as records
 from producers.writes import Write
 from query_api.dialects.fudo import times
+from query_api.dialects.fudo.caller import Caller, Prepared, caller_of
 from query_api.dialects.fudo.model import BY_NAME, PREFIX, WRITABLE, Attribute, Kind
-from query_api.dialects.fudo.reading import one_session, success
+from query_api.dialects.fudo.reading import answered, written
 from query_api.dialects.fudo.request import OF_WRITE, parse
 from query_api.dialects.fudo.targets import find
-from query_api.dialects.fudo.zone import zone_of
 from query_api.documents import json_object, shown
 from query_api.errors import BadRequestError
-from query_api.keys import reader_of
 from query_api.sources import ALL_SESSIONS
 from query_api.writes import WRITES, Change, in_sessions, part_of, request_id
 from schemas.records import Amendment
@@ -42,27 +41,35 @@ class Wish(msgspec.Struct, frozen=True):
 
 
 async def change(request: web.Request) -> web.StreamResponse:
-    zone = zone_of(request)
-    asked = parse(request.rel_url.raw_query_string, OF_WRITE, zone)
-    wish = wish_of(json_object(await request.read()), zone)
-    reader = reader_of(request)
-    found = await find(reader, request.match_info["id"])
+    caller = caller_of(request)
+    body = json_object(await request.read())
+    name = await request_id(request)
+    prepared = await prepare(caller, request.match_info["id"], request.rel_url.raw_query_string, body, name)
+    is_visible = await request.app[WRITES].make(prepared.change, caller.reader, request)
+    status, members = await written(caller, prepared, is_visible)
+    return answered({"result": "success", **members}, status)
+
+
+async def prepare(caller: Caller, session_id: str, query: str, body: dict[str, Any], name: str) -> Prepared:
+    """Understand a PATCH; ``name`` is the request's id. Raises ApiError."""
+    asked = parse(query, OF_WRITE, caller.zone)
+    wish = wish_of(body, caller.zone)
+    found = await find(caller.reader, session_id)
     if wish.remove and found.retention_locked and wish.amendment.retention_locked is not False:
         raise BadRequestError("removed: the session is retention_locked; unlock it first", field="removed")
-    request_name, now = await request_id(request), time.time_ns() // 1000
+    now = time.time_ns() // 1000
     made: list[tuple[str, Write]] = []
     if wish.amends:
-        name = part_of(request_name, "amend")
-        made.append((name, records.amend(found.target, name, now, wish.amendment, wish.attributes)))
+        amend = part_of(name, "amend")
+        made.append((amend, records.amend(found.target, amend, now, wish.amendment, wish.attributes)))
     if wish.remove:
-        name = part_of(request_name, "remove")
-        made.append((name, records.remove(found.target, name, now)))
-    seen = in_sessions([found.target], [name for name, _ in made])
-    is_visible = await request.app[WRITES].make(Change(tuple(write for _, write in made), seen), reader, request)
-    if not is_visible or not asked.fields:
-        return success({}, is_visible)
-    whole = msgspec.structs.replace(asked, source=ALL_SESSIONS)
-    return success({"session": msgspec.Raw(await one_session(request, found.target.session_id, whole))}, True)
+        remove = part_of(name, "remove")
+        made.append((remove, records.remove(found.target, remove, now)))
+    seen = in_sessions([found.target], [part for part, _ in made])
+    return Prepared(
+        change=Change(tuple(write for _, write in made), seen),
+        read=(session_id, msgspec.structs.replace(asked, source=ALL_SESSIONS)) if asked.fields else None,
+    )
 
 
 def wish_of(body: dict[str, Any], zone: ZoneInfo) -> Wish:

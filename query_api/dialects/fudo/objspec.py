@@ -1,14 +1,15 @@
 """GET /objspec: what objects are made of, in the words of fudo-facts 2.6. False flags are left out."""
 
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo
 
 import msgspec
 from aiohttp import web
 
+from query_api.dialects.fudo.caller import caller_of
 from query_api.dialects.fudo.model import ATTRIBUTES, Attribute, Kind
-from query_api.dialects.fudo.reading import no_body
+from query_api.dialects.fudo.reading import answered, no_body
 from query_api.dialects.fudo.request import parse
-from query_api.dialects.fudo.zone import zone_of
 
 
 class Spec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -30,18 +31,23 @@ SESSION_BACKUP: Mapping[str, Spec] = {
 
 
 async def session(request: web.Request) -> web.StreamResponse:
-    return await _answer(request, "session", {each.name: _spec(each) for each in ATTRIBUTES})
+    return await _answer(request, "session")
 
 
 async def session_backup(request: web.Request) -> web.StreamResponse:
-    return await _answer(request, "session_backup", SESSION_BACKUP)
+    return await _answer(request, "session_backup")
 
 
-async def _answer(request: web.Request, name: str, spec: Mapping[str, Spec]) -> web.Response:
+async def _answer(request: web.Request, name: str) -> web.Response:
     await no_body(request)
-    parse(request.rel_url.raw_query_string, frozenset(), zone_of(request))
-    body = msgspec.json.encode({"result": "success", name: spec}) + b"\n"
-    return web.Response(body=body, content_type="application/json")
+    caller = caller_of(request)
+    return answered({"result": "success", **spec(name, request.rel_url.raw_query_string, caller.zone)})
+
+
+def spec(name: str, query: str, zone: ZoneInfo) -> dict[str, object]:
+    """The attributes of a model under its name. Raises BadRequestError for any parameter."""
+    parse(query, frozenset(), zone)
+    return {name: SESSION_BACKUP if name == "session_backup" else {each.name: _spec(each) for each in ATTRIBUTES}}
 
 
 def _spec(attribute: Attribute) -> Spec:

@@ -9,11 +9,11 @@ from aiohttp import web
 from query_api import sql
 from query_api.answers import page_response, stream_response
 from query_api.dialects.fudo import rows
+from query_api.dialects.fudo.caller import Caller, Prepared, caller_of
 from query_api.dialects.fudo.request import FIELDS, OF_LIST, OF_ONE, Request, parse
-from query_api.dialects.fudo.zone import zone_of
 from query_api.errors import BadRequestError, NotFoundError
 from query_api.filters import Filter
-from query_api.keys import SETTINGS, reader_of
+from query_api.keys import SETTINGS
 from query_api.limits import unpaged_limit
 from query_api.listing import Listing, read_rows, together
 from query_api.paging import REACH_LIMIT, SIZE_LIMIT, Slice
@@ -30,33 +30,44 @@ async def sessions(request: web.Request) -> web.StreamResponse:
     """Newest first where no order is asked for; all of them where no limit is."""
     await no_body(request)
     began = time.monotonic()
-    zone = zone_of(request)
-    asked = parse(request.rel_url.raw_query_string, OF_LIST, zone)
-    shape = rows.everything(zone, with_size=False) if asked.fields is None else rows.chosen(asked.fields, zone)
-    listing = Listing(source=asked.source, shape=shape, filter=asked.filter)
-    reader = reader_of(request)
+    caller = caller_of(request)
+    asked = parse(request.rel_url.raw_query_string, OF_LIST, caller.zone)
     if asked.limit is None or asked.limit > SIZE_LIMIT:
-        return await _everything(request, asked, listing, reader, began)
-    wanted = Slice(asked.limit, asked.offset)
-    counted = reader.number(sql.count(listing.source, listing.filter)) if asked.total_count else _nothing()
-    total, found = await together(counted, read_rows(reader, listing, wanted) if wanted.size else _no_rows())
-    return page_response(_head(asked, total, began), MEMBER, found)
+        return await _everything(request, asked, _listing(caller, asked), caller.reader, began)
+    total, found = await page(caller, asked, asked.limit)
+    return page_response(head(asked, total, began), MEMBER, found)
 
 
 async def session(request: web.Request) -> web.StreamResponse:
     await no_body(request)
     began = time.monotonic()
-    asked = parse(request.rel_url.raw_query_string, OF_ONE, zone_of(request))
-    found = await one_session(request, request.match_info["id"], asked)
-    return web.Response(body=_with_head(_head(asked, None, began), found), content_type="application/json")
+    caller = caller_of(request)
+    asked = parse(request.rel_url.raw_query_string, OF_ONE, caller.zone)
+    found = await one_session(caller, request.match_info["id"], asked)
+    return answered(head(asked, None, began) | {MEMBER: msgspec.Raw(found)})
 
 
-async def one_session(request: web.Request, session_id: str, asked: Request) -> bytes:
+async def page(caller: Caller, asked: Request, limit: int) -> tuple[int | None, bytes]:
+    """How many pass where that is asked for, and so many rows as JSON text with commas between."""
+    listing = _listing(caller, asked)
+    wanted = Slice(limit, asked.offset)
+    counted = caller.reader.number(sql.count(listing.source, listing.filter)) if asked.total_count else _nothing()
+    total, found = await together(counted, read_rows(caller.reader, listing, wanted) if limit else _no_rows())
+    return total, found
+
+
+def _listing(caller: Caller, asked: Request) -> Listing:
+    zone = caller.zone
+    shape = rows.everything(zone, with_size=False) if asked.fields is None else rows.chosen(asked.fields, zone)
+    return Listing(source=asked.source, shape=shape, filter=asked.filter)
+
+
+async def one_session(caller: Caller, session_id: str, asked: Request) -> bytes:
     """The object of a session; of several with this id, under different sensors, the newest. Raises NotFoundError."""
-    zone = zone_of(request)
+    zone = caller.zone
     shape = rows.everything(zone, with_size=True) if asked.fields is None else rows.chosen(asked.fields, zone)
     listing = Listing(source=asked.source, shape=shape, filter=of_id(session_id))
-    found = await read_rows(reader_of(request), listing, Slice(1))
+    found = await read_rows(caller.reader, listing, Slice(1))
     if not found:
         raise NotFoundError("Object not found")
     return found
@@ -72,11 +83,18 @@ async def no_body(request: web.Request) -> None:
         raise BadRequestError("Request body is not allowed for this endpoint")
 
 
-def success(members: Mapping[str, object], is_visible: bool, status: int = 200) -> web.Response:
-    """The answer to a write; one that reads do not show yet is 202 and says so."""
-    pending = {} if is_visible else {"pending": True}
-    body = msgspec.json.encode({"result": "success", **members, **pending}) + b"\n"
-    return web.Response(body=body, status=status if is_visible else 202, content_type="application/json")
+def answered(members: Mapping[str, object], status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(members) + b"\n", status=status, content_type="application/json")
+
+
+async def written(caller: Caller, prepared: Prepared, is_visible: bool) -> tuple[int, dict[str, object]]:
+    """Status and members of the answer to a write that was made; what reads do not show yet is 202 and says so."""
+    if not is_visible:
+        return 202, {**prepared.members, "pending": True}
+    if prepared.read is None:
+        return prepared.status, prepared.members
+    session_id, asked = prepared.read
+    return prepared.status, {**prepared.members, MEMBER: msgspec.Raw(await one_session(caller, session_id, asked))}
 
 
 async def _everything(
@@ -90,7 +108,7 @@ async def _everything(
         planned = await plan(reader, listing, http.unpaged_window, unpaged_limit(http))
         total = planned.matched if asked.total_count else None
         tail: dict[str, object] = {"next_offset": planned.limit} if planned.cut else {}
-        return await stream_response(request, _head(asked, total, began), MEMBER, unpaged_rows(reader, planned), tail)
+        return await stream_response(request, head(asked, total, began), MEMBER, unpaged_rows(reader, planned), tail)
     most = min(asked.limit or REACH_LIMIT, unpaged_limit(http) or REACH_LIMIT)
     matched = await reader.number(sql.count(listing.source, listing.filter))
     left = max(0, matched - asked.offset)
@@ -98,9 +116,9 @@ async def _everything(
     found = _sorted(reader, listing, Slice(most, asked.offset))
     # The first rows, before the status is sent: an error still has one of its own.
     first = await anext(found, b"")
-    head = _head(asked, matched if asked.total_count else None, began)
+    total = matched if asked.total_count else None
     tail = {"next_offset": asked.offset + most} if cut else {}
-    return await stream_response(request, head, MEMBER, _chained(first, found), tail)
+    return await stream_response(request, head(asked, total, began), MEMBER, _chained(first, found), tail)
 
 
 async def _sorted(reader: Reader, listing: Listing, wanted: Slice) -> AsyncIterator[bytes]:
@@ -126,14 +144,11 @@ async def _no_rows() -> bytes:
     return b""
 
 
-def _head(asked: Request, total: int | None, began: float) -> dict[str, object]:
+def head(asked: Request, total: int | None, began: float) -> dict[str, object]:
+    """What stands before the sessions."""
     head: dict[str, object] = {"result": "success"}
     if total is not None:
         head["total_count"] = total
     if asked.debug:
         head["debug"] = {"elapsed_ms": round((time.monotonic() - began) * 1000, 3)}
     return head
-
-
-def _with_head(head: dict[str, object], found: bytes) -> bytes:
-    return msgspec.json.encode(head)[:-1] + b',"' + MEMBER.encode() + b'":' + found + b"}\n"

@@ -52,7 +52,7 @@ def parse(raw: str, allowed: frozenset[str], zone: ZoneInfo) -> Request:
     given: dict[str, str] = {}
     for name, value in query_pairs(raw):
         if name not in allowed:
-            known = ", ".join(sorted(allowed))
+            known = ", ".join(sorted(allowed)) or "none"
             raise BadRequestError(f"there is no parameter {shown(name)} here; known are {known}", field=shown(name))
         if name in given:
             raise BadRequestError(f"{name} is given twice", field=name)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from query_api.dialects.fudo import backing_up, changing, objspec, reading
+from query_api.dialects.fudo import backing_up, batch, changing, objspec, reading
 from query_api.errors import BadRequestError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -17,6 +17,7 @@ _DOORS: Mapping[str, Mapping[str, Handler]] = {
     "/session/{id}": {"GET": reading.session, "PATCH": changing.change},
     "/session/{id}/backup/{backup}": {"POST": backing_up.by_path},
     "/session_backup": {"POST": backing_up.by_body},
+    "/batch": {"POST": batch.batch},
     "/objspec/session": {"GET": objspec.session},
     "/objspec/session_backup": {"GET": objspec.session_backup},
 }
