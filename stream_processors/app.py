@@ -66,9 +66,14 @@ def run_worker(settings: Settings) -> int:
     end it with code 65.
     """
     use_lean_records()
+    prepare_memory()
+    return asyncio.run(Worker(settings).run())
+
+
+def prepare_memory() -> None:
+    """What is loaded by now stays, and the collector looks seldom."""
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD, 10, 10)
-    return asyncio.run(Worker(settings).run())
 
 
 def make_app(settings: Settings, group: str = groups.WORKER) -> Any:

@@ -1,36 +1,49 @@
-"""Session keys that memory has let go, in a few bits each: a record of such a key must ask a store first.
+"""Session keys that memory has let go, in two bytes each: a record of such a key must ask a store first.
 
-A key that is not among them may look as if it were, seldom; one that is always does. So only records of keys that were
-known once cost a question (hard-questions: how long closed keys are kept).
+Seldom a key that was never known looks as if it had been; one of the last half million that were let go always does.
+So only records of keys that were known once cost a question (docs/decisions/0007).
 """
+
+from collections.abc import Iterable
+
+#: Places of a table of 32 MiB; a key has two of them, and a place holds the generation that took it last.
+MASK = (1 << 25) - 1
+_SECOND = 32
+_LAST_GENERATION = 255
+#: Keys of a generation; those of the younger two are known.
+_MOST = 500_000
 
 
 class Forgotten:
-    """Two bitmaps in turn: when the younger is full, the older one is dropped."""
+    """Shared by the session machines of one worker."""
 
-    __slots__ = ("_count", "_mask", "_most", "_older", "_younger", "any")
+    __slots__ = ("_count", "_generation", "_most", "places")
 
-    def __init__(self, bits: int = 27) -> None:
-        """``bits``: logarithm of a bitmap's size; 27 are 16 MiB, full with 4 million keys."""
-        self._mask = (1 << bits) - 1
-        self._most = 1 << bits - 5
+    def __init__(self, most: int = _MOST) -> None:
         self._count = 0
-        # No memory before the first key.
-        self._younger = self._older = b""  # type: bytes | bytearray
-        #: Whether any key was added.
-        self.any = False
+        self._generation = 1
+        self._most = most
+        #: Empty, and so without memory, before the first key. A key whose place ``hash(key) & MASK`` is 0 is unknown.
+        self.places = bytearray()
 
-    def add(self, key: bytes) -> None:
-        if self._count == self._most or not self.any:
-            self._older, self._younger, self._count = self._younger, bytearray(self._mask + 1 >> 3), 0
-            self.any = True
-        place = hash(key) & self._mask
-        self._younger[place >> 3] |= 1 << (place & 7)  # type: ignore[index]
-        self._count += 1
+    def add(self, keys: Iterable[bytes]) -> None:
+        """Memory has let go of these keys."""
+        if not self.places:
+            self.places = bytearray(MASK + 1)
+        places, generation = self.places, self._generation
+        for key in keys:
+            number = hash(key)
+            places[number & MASK] = places[number >> _SECOND & MASK] = generation
+            self._count += 1
+        if self._count >= self._most:
+            self._count = 0
+            self._generation += 1
+            if self._generation > _LAST_GENERATION:
+                self._generation, self.places = 1, bytearray()
 
     def __contains__(self, key: bytes) -> bool:
-        place = hash(key) & self._mask
-        byte, bit = place >> 3, 1 << (place & 7)
-        if self.any and self._younger[byte] & bit:
-            return True
-        return bool(self._older) and bool(self._older[byte] & bit)
+        if not self.places:
+            return False
+        number = hash(key)
+        found = min(self.places[number & MASK], self.places[number >> _SECOND & MASK])
+        return found > 0 and found >= self._generation - 1

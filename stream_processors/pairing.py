@@ -57,7 +57,7 @@ class PairedSessions:
     def restore(self, key: bytes, stored: list[Session]) -> None:
         """Take back the sessions of one key from a store."""
         if len(self._histories) >= self.limits.max_paired and not any(one.held for one in stored):
-            self._forgotten.add(key)
+            self._forgotten.add((key,))
         else:
             self._take_back(key, stored)
 
@@ -145,7 +145,7 @@ class PairedSessions:
         """Whether memory may have forgotten what came before this record."""
         if key in self._questions.open:
             return True
-        return self._forgotten.any and key != self._told and self._questions.is_forgotten(key)
+        return key != self._told and self._questions.is_forgotten(key)
 
     def _evict(self) -> None:
         """More keys than the limit: the longest idle ones leave, one in a hundred at once; a store knows them."""
@@ -156,7 +156,7 @@ class PairedSessions:
                 self.counters.add("sessions_evicted_total")
                 self._versions[session.sensor, session.session_id] = session
             self._wheels.cancel(key)
-            self._forgotten.add(key)
+            self._forgotten.add((key,))
 
     def _take_back(self, key: bytes, stored: list[Session]) -> None:
         history = self._histories[key] = self._begin(key)
@@ -181,7 +181,7 @@ class PairedSessions:
             del self._histories[key]
             if history.guessed:
                 # What comes next may prove the guess wrong.
-                self._forgotten.add(key)
+                self._forgotten.add((key,))
         else:
             self._schedule(key, history, watermark)
 

@@ -15,7 +15,7 @@ class Wheels:
     def __init__(self) -> None:
         self._wheels: dict[str, _Wheel] = {}
         #: The bucket a key stands in, so that it can be moved and cancelled without a search.
-        self._places: dict[bytes, tuple[_Wheel, int]] = {}
+        self._places: dict[bytes, _Place] = {}
 
     def set(self, sensor: str, key: bytes, deadline: int) -> None:
         """Give ``key`` the one deadline (microseconds UTC) it has from now on."""
@@ -28,8 +28,7 @@ class Wheels:
         wheel = self._wheels.get(sensor)
         if wheel is None:
             wheel = self._wheels[sensor] = _Wheel()
-        wheel.add(key, bucket)
-        self._places[key] = (wheel, bucket)
+        self._places[key] = wheel.add(key, bucket)
 
     def cancel(self, key: bytes) -> None:
         """Take the deadline of ``key`` away; nothing happens when it has none."""
@@ -52,22 +51,27 @@ class _Wheel:
     __slots__ = ("_buckets", "_order")
 
     def __init__(self) -> None:
-        self._buckets: dict[int, dict[bytes, None]] = {}
+        #: Per bucket its keys, and the one place object that they share.
+        self._buckets: dict[int, tuple[dict[bytes, None], _Place]] = {}
         self._order: list[int] = []
 
-    def add(self, key: bytes, bucket: int) -> None:
-        keys = self._buckets.get(bucket)
-        if keys is None:
-            keys = self._buckets[bucket] = {}
+    def add(self, key: bytes, bucket: int) -> "_Place":
+        found = self._buckets.get(bucket)
+        if found is None:
+            found = self._buckets[bucket] = ({}, (self, bucket))
             heappush(self._order, bucket)
-        keys[key] = None
+        found[0][key] = None
+        return found[1]
 
     def remove(self, key: bytes, bucket: int) -> None:
-        self._buckets[bucket].pop(key, None)
+        self._buckets[bucket][0].pop(key, None)
 
     def pop(self, watermark: int) -> list[bytes]:
         found: list[bytes] = []
         order = self._order
         while order and order[0] * SECOND <= watermark:
-            found.extend(self._buckets.pop(heappop(order)))
+            found.extend(self._buckets.pop(heappop(order))[0])
         return found
+
+
+_Place = tuple[_Wheel, int]
