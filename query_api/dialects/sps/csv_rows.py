@@ -1,11 +1,16 @@
 """Sessions as comma-separated values: a line of names, then a line for each."""
 
+from typing import ClassVar
+
 from query_api.dialects.sps.fields import Field
 from query_api.shapes import Member, Shape
 
 
 class CsvShape(Shape, frozen=True):
     """Rows of RFC 4180; ClickHouse puts quotes where a value needs them."""
+
+    #: A value in quotes may have newlines.
+    rows_are_lines: ClassVar[bool] = False
 
     @property
     def settings(self) -> dict[str, str]:

@@ -118,7 +118,8 @@ class _Walk:
 
     def _search(self, node: tree.SearchField, scope: _Scope | None) -> Filter:
         if scope is not None:
-            raise self._error(f"names the property {shown(node.name)} within that of {scope.field.name}", node)
+            within = f"names the property {shown(node.name)} within that of {scope.field.name}"
+            raise self._error(f"{within}; a value with a colon must be quoted", node)
         field = self._catalogue.fields.get(node.name)
         if field is None:
             known = ", ".join(sorted(name for name, known in self._catalogue.fields.items() if known.listed))
@@ -154,9 +155,9 @@ class _Walk:
         """luqum names the rest of the text and, at the end, its position."""
         place = int(text.rpartition(" ")[2])
         character = self._source.text[place : place + 1]
-        words = (
-            "has a quote that is not closed" if character == '"' else f"has {shown(character)} where no term may begin"
-        )
+        words = f"has {shown(character)} where no term may begin; a backslash makes it text"
+        if character == '"':
+            words = "has a quote that is not closed"
         return BadRequestError(
             f"{self._parameter} at character {self._source.place(place)} {words}", field=self._parameter
         )

@@ -5,7 +5,6 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from query_api import sql
 from query_api.dialects.sps import answers, csv_rows, links, request
 from query_api.dialects.sps.body import object_text, tree_of
 from query_api.dialects.sps.event_fields import CONTENT_OF_SESSIONS
@@ -17,6 +16,7 @@ from query_api.dialects.sps.session_fields import HREF, PRESENT, SESSION
 from query_api.filters import EVERYTHING, Filter, Names
 from query_api.keys import reader_of
 from query_api.listing import Listing, read_rows, together
+from query_api.listing import count as count_rows
 from query_api.paging import Slice
 from query_api.shapes import Member, Shape
 from query_api.sources import SESSIONS
@@ -51,16 +51,16 @@ async def page(http: web.Request, given: Parameters) -> web.Response:
     shape = shape_of(asked)
     listing = Listing(source=source, shape=shape, filter=asked.filter)
     found = read_rows(reader, listing, Slice(size, window.offset)) if size else _nothing()
-    count, rows = await together(reader.number(sql.count(SESSIONS, asked.filter)), found)
+    matched, rows = await together(count_rows(reader, SESSIONS, asked.filter), found)
     if isinstance(shape, csv_rows.CsvShape):
         return answers.csv_response(csv_rows.header(shape) + rows, "sessions.csv")
-    return answers.list_response(rows, meta_of(asked, given, window, count))
+    return answers.list_response(rows, meta_of(asked, given, window, matched))
 
 
 async def count(http: web.Request) -> web.Response:
     """GET /api/audit/sessions/_count: the number alone."""
     chosen = chosen_sessions(request.parameters(http, CHOOSING))
-    return answers.json_response({"count": await reader_of(http).number(sql.count(SESSIONS, chosen))})
+    return answers.json_response({"count": await count_rows(reader_of(http), SESSIONS, chosen)})
 
 
 def understood(given: Parameters) -> Asked:
