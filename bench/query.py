@@ -1,10 +1,10 @@
-"""How fast Honeytrap's answers are over 10 million events and a million sessions.
+"""How fast answers are over 10 million events and a million sessions.
 
 Rows are made by ClickHouse itself (INSERT … SELECT FROM numbers), so this measures reading alone. Each call goes
-through the real server over HTTP; beside it stands its raw SQL, sent by the same reader: the ratio is what the API
-adds. Run it on an idle machine:
+through the real server over HTTP. "API ms" is the time in which no query was under way; "raw" is the SQL of the page
+alone, without the totals, sent by the same client. Run it on an idle machine:
 
-    python -m bench.query [--events 10000000] [--sensors 24] [--runs 40]
+    python -m bench.query [--events 10000000] [--sessions 1000000] [--sensors 24] [--runs 40]
 """
 
 import argparse
@@ -24,6 +24,7 @@ from aiohttp import web
 from query_api import sql
 from query_api.dialects import honeytrap_rows as rows
 from query_api.filters import EVERYTHING, Filter, Names, matches_any
+from query_api.keys import CONNECTION
 from query_api.main import make_app, make_runner
 from query_api.paging import Page
 from query_api.reader import Connection, Reader
@@ -64,8 +65,8 @@ SELECT lower(hex(number)), {_SENSOR}, if(n3 % 10 = 0, 'open', 'closed') AS now,
 {_FROM}"""
 
 
-def fill(settings: Settings, events: int, sensors: int) -> None:
-    """The events in blocks; a tenth as many sessions, each in two versions."""
+def fill(settings: Settings, events: int, sessions: int, sensors: int) -> None:
+    """The events in blocks; the sessions, each in two versions."""
     store = settings.clickhouse
     client = clickhouse_connect.get_client(
         dsn=store.url, username=store.writer, password=store.writer_password, database=store.database
@@ -74,19 +75,20 @@ def fill(settings: Settings, events: int, sensors: int) -> None:
     for first in range(0, events, _BLOCK):
         client.command(_EVENTS, parameters={"first": first, "count": min(_BLOCK, events - first), "each": each})
     for revision in (1, 2):
-        client.command(_SESSIONS, parameters={"first": 0, "count": events // 10, "each": each, "revision": revision})
+        client.command(_SESSIONS, parameters={"first": 0, "count": sessions, "each": each, "revision": revision})
     client.close()
 
 
-async def measured(runs: int, call: Callable[[], Awaitable[Any]]) -> tuple[float, float]:
-    """Median and 95th percentile in milliseconds, after three calls that do not count."""
+async def measured(runs: int, call: Callable[[], Awaitable[Any]]) -> tuple[float, float, float]:
+    """Median and 95th percentile in milliseconds, after three calls that do not count; the mean of all calls."""
     times = []
-    for run in range(runs + 3):
+    for _ in range(runs + 3):
         began = time.perf_counter()
         await call()
-        if run >= 3:
-            times.append((time.perf_counter() - began) * 1000)
-    return statistics.median(times), sorted(times)[min(len(times) - 1, int(len(times) * 0.95))]
+        times.append((time.perf_counter() - began) * 1000)
+    counted = sorted(times[3:])
+    high = counted[min(len(counted) - 1, int(len(counted) * 0.95))]
+    return statistics.median(counted), high, statistics.mean(times)
 
 
 CALLS: list[tuple[str, str, dict[str, Any]]] = [
@@ -121,6 +123,41 @@ def raw_page(path: str, body: dict[str, Any]) -> Statement:
     return sql.page(source, filter, shape, Page(body["response_per_page"], body.get("page", 1)))
 
 
+#: Typical calls of the other dialects' clients: a page bounded by time or sensor, one session, its events.
+OTHERS: list[tuple[str, str]] = [
+    ("sps: newest 10, all fields", "/api/audit/sessions?limit=10&fields=*"),
+    (
+        "sps: 500 of a day, one protocol",
+        "/api/audit/sessions?start=2026-11-10T00:00:00&end=2026-11-11T00:00:00&q=protocol:ssh",
+    ),
+    ("sps: by address", "/api/audit/sessions?limit=10&q=client.ip:203.0.113.1&fields=*"),
+    ("fudo: newest 10", "/api/v2/session?limit=10"),
+    ("fudo: 10 by protocol and time", "/api/v2/session?limit=10&filter=protocol.eq(ssh),started_at.ge(2026-11-10)"),
+]
+
+
+class Clock:
+    """How long at least one query was on its way to ClickHouse and back, by the API's own client."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.seconds = 0.0
+        self._open = 0
+        self._began = 0.0
+        self._read = connection.read
+        connection.read = self._timed  # type: ignore[method-assign]
+
+    async def _timed(self, statement: Statement, restriction: dict[str, str]) -> bytes:
+        if not self._open:
+            self._began = time.perf_counter()
+        self._open += 1
+        try:
+            return await self._read(statement, restriction)
+        finally:
+            self._open -= 1
+            if not self._open:
+                self.seconds += time.perf_counter() - self._began
+
+
 async def ask(settings: Settings, runs: int, events: int) -> None:
     app = make_app(settings, follow_health=False)
     runner = make_runner(app)
@@ -129,7 +166,8 @@ async def ask(settings: Settings, runs: int, events: int) -> None:
     base = f"http://127.0.0.1:{runner.addresses[0][1]}"
     connection = Connection(settings)
     reader = Reader(connection, None)
-    print(f"{'':34} {'p50 ms':>8} {'p95 ms':>8} {'raw p50':>8} {'ratio':>6}")
+    clock = Clock(app[CONNECTION])
+    print(f"{'':34} {'p50 ms':>8} {'p95 ms':>8} {'API ms':>8} {'raw p50':>8} {'ratio':>6}")
     async with aiohttp.ClientSession() as http:
         for name, path, body in CALLS:
             data = msgspec.json.encode(body)
@@ -144,9 +182,22 @@ async def ask(settings: Settings, runs: int, events: int) -> None:
             async def raw(statement: Statement = statement) -> None:
                 await reader.read(statement)
 
-            median, high = await measured(runs, call)
-            by_hand, _ = await measured(max(5, runs // 4), raw)
-            print(f"{name:34} {median:8.1f} {high:8.1f} {by_hand:8.1f} {median / by_hand:6.2f}")
+            clock.seconds = 0.0
+            median, high, mean = await measured(runs, call)
+            added = mean - clock.seconds * 1000 / (runs + 3)
+            by_hand, _, _ = await measured(max(5, runs // 4), raw)
+            print(f"{name:34} {median:8.1f} {high:8.1f} {added:8.1f} {by_hand:8.1f} {median / by_hand:6.2f}")
+        for name, path in OTHERS:
+
+            async def other(path: str = path) -> None:
+                async with http.get(base + path) as answer:
+                    assert answer.status == 200, await answer.text()
+                    await answer.read()
+
+            clock.seconds = 0.0
+            median, high, mean = await measured(runs, other)
+            added = mean - clock.seconds * 1000 / (runs + 3)
+            print(f"{name:34} {median:8.1f} {high:8.1f} {added:8.1f}")
         began, size = time.perf_counter(), 0
         async with http.get(f"{base}/events?sensors=^ssh_0$") as answer:
             async for chunk in answer.content.iter_any():
@@ -160,6 +211,7 @@ async def ask(settings: Settings, runs: int, events: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=10_000_000)
+    parser.add_argument("--sessions", type=int, default=1_000_000)
     parser.add_argument("--sensors", type=int, default=24)
     parser.add_argument("--runs", type=int, default=40)
     options = parser.parse_args()
@@ -168,7 +220,7 @@ def main() -> None:
         embedded_stack(Path(folder)) as stack,
     ):
         print(f"filling {options.events:,} events of {options.sensors} sensors …")
-        fill(stack.settings, options.events, options.sensors)
+        fill(stack.settings, options.events, options.sessions, options.sensors)
         asyncio.run(ask(stack.settings, options.runs, options.events))
 
 

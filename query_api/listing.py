@@ -77,7 +77,7 @@ async def count(reader: Reader, source: Source, filter: Filter) -> int:
 async def _rows_by_keys(reader: Reader, listing: Listing, page: Extent) -> bytes:
     source = listing.source
     reach = page.offset + page.size
-    if reach <= _NEAR and not source.by and not source.within:
+    if reach <= _NEAR and not source.by and not source.within and listing.shape.rows_are_lines:
         rows = await _newest(reader, listing, page, 2 * reach + _NEAR // 5)
         if rows is not None:
             return rows

@@ -3,6 +3,8 @@
 The format Template writes each row as it goes over the wire, so the API passes bytes on and never looks at a row.
 """
 
+from typing import ClassVar
+
 import msgspec
 
 #: Between two rows. JSON text has no raw newline inside, so counting newlines counts rows.
@@ -24,6 +26,9 @@ class Member(msgspec.Struct, frozen=True):
 class Shape(msgspec.Struct, frozen=True):
     """``aside``: a WITH clause that members refer to; it may use the keys of the page's rows, ``k0``, ``k1`` …, and is
     for pages that are read by keys only."""
+
+    #: Whether every row is one line, so that lines can be counted instead of rows.
+    rows_are_lines: ClassVar[bool] = True
 
     members: tuple[Member, ...]
     aside: str = ""

@@ -11,7 +11,7 @@ import msgspec
 
 from query_api import sql
 from query_api.filters import EVERYTHING
-from query_api.listing import Listing, pattern_error, together
+from query_api.listing import Listing, count, pattern_error, together
 from query_api.reader import InvalidPatternError, Reader
 from query_api.sql import Span
 from schemas.times import SECOND
@@ -46,7 +46,7 @@ async def plan(reader: Reader, listing: Listing, window_rows: int, limit: int) -
     """Counts and windows. Raises ApiError."""
     try:
         total, windows = await together(
-            reader.number(sql.count(listing.source, EVERYTHING)), _windows(reader, listing, None, window_rows, 0)
+            count(reader, listing.source, EVERYTHING), _windows(reader, listing, None, window_rows, 0)
         )
     except InvalidPatternError:
         raise await pattern_error(reader, listing.filter) from None
@@ -80,8 +80,10 @@ async def rows(reader: Reader, planned: Plan) -> AsyncIterator[bytes]:
 async def _windows(reader: Reader, listing: Listing, span: Span | None, rows: int, fineness: int) -> list[Window]:
     seconds = _BUCKETS[fineness]
     found: list[Window] = []
-    for oldest, newest, count in await reader.records(sql.windows(listing.source, listing.filter, span, seconds, rows)):
-        window = Window(Span(int(oldest) * SECOND, (int(newest) + seconds) * SECOND), int(count))
+    for oldest, newest, found_rows in await reader.records(
+        sql.windows(listing.source, listing.filter, span, seconds, rows)
+    ):
+        window = Window(Span(int(oldest) * SECOND, (int(newest) + seconds) * SECOND), int(held))
         if window.rows > _CROWDED * rows and fineness + 1 < len(_BUCKETS):
             found += await _windows(reader, listing, window.span, rows, fineness + 1)
         else:
