@@ -65,7 +65,7 @@ async def test_references_reach_into_variables_and_earlier_answers(fudo: Fudo, s
             {"id": "again", "endpoint": "/session/{request0.session.0.id}", "params": {"fields": "{fields}"}},
             {
                 "endpoint": "/session",
-                "params": {"filter": "source_port.eq({request1.session.source_port})", "limit": 0},
+                "params": {"filter": "source_port.eq({again.session.source_port})", "limit": 0},
             },
         ],
         variables={"who": {"sensor": sensor}, "count": 1, "fields": ["id", "source_port"]},
