@@ -80,9 +80,8 @@ async def rows(reader: Reader, planned: Plan) -> AsyncIterator[bytes]:
 async def _windows(reader: Reader, listing: Listing, span: Span | None, rows: int, fineness: int) -> list[Window]:
     seconds = _BUCKETS[fineness]
     found: list[Window] = []
-    for oldest, newest, found_rows in await reader.records(
-        sql.windows(listing.source, listing.filter, span, seconds, rows)
-    ):
+    asked = sql.windows(listing.source, listing.filter, span, seconds, rows)
+    for oldest, newest, held in await reader.records(asked):
         window = Window(Span(int(oldest) * SECOND, (int(newest) + seconds) * SECOND), int(held))
         if window.rows > _CROWDED * rows and fineness + 1 < len(_BUCKETS):
             found += await _windows(reader, listing, window.span, rows, fineness + 1)
