@@ -68,7 +68,7 @@ class KeyHistory:
     def resolve(self, found: list[Session]) -> None:
         """Take what a store knows of this key, and judge by it what still waits."""
         known = {mark.base.session_id for mark in self._marks if mark.base is not None} | self._published.keys()
-        fresh = [one for one in found if one.started_at is not None and one.session_id not in known]
+        fresh = [one for one in found if one.session_id not in known]
         ended = {(one.ended_at, one.closed_by) for one in fresh if one.end_reason in EVIDENCE}
         for mark in self._marks:
             mark.looked_up = True
