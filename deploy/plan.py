@@ -74,9 +74,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """In the order they are drained: first nobody asks, then nothing new is made, then the rest is stored."""
         return (self.api, *([self.backup] if self.backup else []), self.worker, self.sink)
 
-    def pids(self) -> list[int]:
-        """This process and every one that was started."""
-        return [os.getpid(), *(child.pid for child in self.children if child.pid is not None and child.running)]
+    def kafka_clients(self) -> list[int]:
+        """Pids of this process and of the pipeline's."""
+        return [os.getpid(), *(child.pid for child in self.pipeline if child.pid is not None and child.running)]
 
     @property
     def children(self) -> list[Child]:

@@ -17,10 +17,12 @@ from deploy.child import Child
 from deploy.embedded.broker import broker_answers, explain_broker
 from deploy.embedded.clickhouse import EmbeddedClickHouse, clickhouse_answers, explain_clickhouse
 from deploy.errors import CannotStartError
-from deploy.lifetimes import end, ended, first_answer, report_end, start
+from deploy.lifetimes import end, first_answer, report_end, start
 from deploy.plan import Plan
+from deploy.recycling import Recycler
 from deploy.report import Report
 from deploy.schema import SchemaError, apply_tables
+from deploy.speaker import Speaker
 from producers.kafka.epochs import TopicsError, apply_topics
 from schemas.settings import Kafka, Settings
 
@@ -49,19 +51,34 @@ async def keep_kafka(plan: Plan, gates: Gates, report: Report, dismiss: Callable
         gates.topics.set()
         return
     broker, address, backoff = plan.broker, plan.kafka, Backoff()
+
+    async def leave() -> None:
+        gates.topics.clear()
+        await dismiss()
+
+    recycler = Recycler(plan, report, Speaker(plan.settings.kafka), leave)
     served = False
     while True:
         started = time.monotonic()
         if not broker.running:
             start(broker)
-        if await first_answer(broker, lambda: broker_answers(address)) and await _topics_made(plan, broker, served):
+        # Producers that wait for the broker to come back would make topics before we do, with other partitions.
+        async with recycler.closed_at_first(broker, served):
+            usable = await first_answer(broker, lambda: broker_answers(address))
+            usable = usable and await _topics_made(plan, broker, served)
+        recycled = False
+        if usable:
             report.component("broker", "ready", f"{address} (embedded, memory only)")
             served = True
+            await recycler.speaker.start()
             gates.topics.set()
-            await ended(broker)
+            recycled = await recycler.watch(broker)
             gates.topics.clear()
+            await recycler.speaker.stop()
         elif not served:
             raise CannotStartError(explain_broker(broker, address))
+        if recycled:
+            continue
         wait = backoff.after(time.monotonic() - started)
         report_end(report, broker, wait)
         # Before another broker starts: they would go on with positions of the old one.

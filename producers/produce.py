@@ -16,6 +16,7 @@ from producers.files import UnreadableFileError, expand, follow, lines_of, size_
 from producers.formats import Rejection
 from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.publisher import Item, Publisher, partition_of
+from producers.kafka.recycling import Recycling
 from producers.lines import Line
 from producers.produce_report import Report
 from producers.record_ids import IMPORT_HEADER, RecordIds
@@ -57,9 +58,9 @@ async def produce(
     files = expand(paths)
     sizes = [size_of(path) for path in files]
     report.bytes_total = None if None in sizes or follow_files else sum(size for size in sizes if size is not None)
-    publisher = Publisher(settings.kafka, client="sojourn-produce")
+    door = _Door(settings, topics_of(format_name), report, stop)
     try:
-        await _connect(publisher, settings, topics_of(format_name), stop)
+        await door.open()
         pace = _Pace(rate, stop)
         ids: dict[str, RecordIds] = {}
         report.following = follow_files
@@ -74,13 +75,13 @@ async def produce(
                 ids[path] = RecordIds()
             for slice_ in pace.slices(some):
                 checked = _check(format_name, path, slice_, ids[path], settings, report)
-                await _deliver(publisher, checked)
+                await door.deliver(checked)
                 report.published += len(checked)
                 await pace.wait(len(slice_))
     except (KafkaError, TopicsError, TimeoutError) as error:
         report.failure = str(error) if isinstance(error, TopicsError) else _sentence(settings, error)
     finally:
-        await publisher.stop()
+        await door.close()
         report.stopped = stop.is_set()
         report.seconds = time.monotonic() - report.started
     return report
@@ -207,33 +208,71 @@ def _check(
     return checked
 
 
-async def _deliver(publisher: Publisher, checked: list[tuple[Destination, Item]]) -> None:
-    """Send and wait until all is acknowledged. The client tries for 40 s; raises KafkaError after that."""
-    by_partition: dict[tuple[str, int], list[Item]] = {}
-    for destination, item in checked:
-        assert item[0] is not None
-        partition = partition_of(item[0], await publisher.partitions_of(destination.topic))
-        by_partition.setdefault((destination.topic, partition), []).append(item)
-    sent = [future for place, items in by_partition.items() for future in await publisher.send_batch(*place, items)]
-    for answer in await asyncio.gather(*sent, return_exceptions=True):
-        if isinstance(answer, BaseException):
-            raise answer
+class _Door:
+    """The way into Kafka: tried again while it cannot be reached, shut while the embedded broker starts anew."""
 
+    def __init__(self, settings: Settings, names: set[str], report: Report, stop: asyncio.Event) -> None:
+        self._settings = settings
+        self._names = names
+        self._report = report
+        self._stop = stop
+        self._publisher = Publisher(settings.kafka, client="sojourn-produce")
+        self._recycling = Recycling(settings.kafka)
+        self._epochs: dict[str, str] = {}
 
-async def _connect(publisher: Publisher, settings: Settings, names: set[str], stop: asyncio.Event) -> None:
-    """Connect and see that the topics are there: publishing would make them with a wrong number of partitions."""
-    pause = _FIRST_PAUSE
-    for tries_left in reversed(range(_CONNECT_TRIES)):
-        try:
-            await publisher.start()
-            await epochs_of(settings.kafka, names)
-            return
-        except (KafkaError, TimeoutError):
-            await publisher.stop()
-            if not tries_left or stop.is_set():
-                raise
-        await asyncio.sleep(pause)
-        pause *= 2
+    async def open(self) -> None:
+        """Connect and see that the topics are there: publishing would make them with a wrong number of partitions."""
+        pause = _FIRST_PAUSE
+        for tries_left in reversed(range(_CONNECT_TRIES)):
+            try:
+                await self._publisher.start()
+                self._epochs = await epochs_of(self._settings.kafka, self._names)
+                await self._recycling.start()
+                return
+            except (KafkaError, TimeoutError):
+                await self._publisher.stop()
+                if not tries_left or self._stop.is_set():
+                    raise
+            await asyncio.sleep(pause)
+            pause *= 2
+
+    async def close(self) -> None:
+        """Disconnect; everything delivered is acknowledged."""
+        await self._recycling.stop()
+        await self._publisher.stop()
+
+    async def deliver(self, checked: list[tuple[Destination, Item]]) -> None:
+        """Send and wait until all is acknowledged. The client tries for 40 s; raises KafkaError after that."""
+        while True:
+            if self._recycling.word:
+                await self._wait()
+            await self._send(checked)
+            if not self._recycling.word:
+                return
+            # The word came meanwhile: this may have been too late for the drain. Once more, it has the same ids.
+
+    async def _wait(self) -> None:
+        self._report.waiting = self._recycling.word
+        await self._recycling.next_broker(self._names, self._epochs, self._stop)
+        self._report.waiting = ""
+        # No client lives through a broker's end (producers.kafka.consumer).
+        await self.close()
+        await self.open()
+
+    async def _send(self, checked: list[tuple[Destination, Item]]) -> None:
+        by_partition: dict[tuple[str, int], list[Item]] = {}
+        for destination, item in checked:
+            assert item[0] is not None
+            partition = partition_of(item[0], await self._publisher.partitions_of(destination.topic))
+            by_partition.setdefault((destination.topic, partition), []).append(item)
+        sent = [
+            future
+            for place, items in by_partition.items()
+            for future in await self._publisher.send_batch(*place, items)
+        ]
+        for answer in await asyncio.gather(*sent, return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
 
 
 def _sentence(settings: Settings, error: Exception) -> str:

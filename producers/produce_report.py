@@ -19,7 +19,10 @@ class RejectedLine(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """Counts while it runs and at its end; ``bytes_total`` is None when a source has no known size."""
+    """Counts while it runs and at its end; ``bytes_total`` is None when a source has no known size.
+
+    ``waiting`` is what keeps it from publishing at the moment, in words.
+    """
 
     format: str
     lines: int = 0
@@ -33,6 +36,7 @@ class Report(msgspec.Struct, kw_only=True):
     failure: str = ""
     stopped: bool = False
     following: bool = False
+    waiting: str = ""
     started: float = msgspec.field(default_factory=time.monotonic)
     seconds: float = 0.0
 

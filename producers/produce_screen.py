@@ -76,7 +76,7 @@ async def _watch(publishing: asyncio.Future[Report], report: Report, console: Co
                 task,
                 total=report.bytes_total,
                 completed=report.bytes_read,
-                description=f"{report.published:,} published, {report.rejected:,} rejected",
+                description=report.waiting or f"{report.published:,} published, {report.rejected:,} rejected",
             )
             await asyncio.wait({publishing}, timeout=_REFRESH)
 

@@ -61,6 +61,11 @@ class Health:
         """Instances that were silent since ``time`` are gone: each process has a name of its own."""
         self._seen = {key: seen for key, seen in self._seen.items() if seen.heartbeat.time >= time}
 
+    def refusal(self, now: int) -> str:
+        """Why nothing may be published at ``now``, in words: the embedded broker starts anew. Most often empty."""
+        beats = [seen.heartbeat for (component, _), seen in self._seen.items() if component == "broker"]
+        return next((beat.message for beat in beats if beat.message and now - beat.time < FRESH), "")
+
     def verdict(self, now: int, clickhouse: bool) -> Verdict:
         """The state of everything at ``now``, microseconds UTC."""
         kafka = now - self.kafka_answered < FRESH

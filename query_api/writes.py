@@ -22,6 +22,7 @@ from aiohttp import web
 from producers.writes import Target, Write
 from query_api.auth.principal import principal_of
 from query_api.errors import BadRequestError, UnavailableError
+from query_api.health import Health
 from query_api.reader import Reader
 from query_api.sql import Statement
 from schemas.settings import Kafka
@@ -51,8 +52,9 @@ class Change(msgspec.Struct, frozen=True):
 class Writes:
     """The application's way to Kafka. Connects with the first change, and again after Kafka was away."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: Kafka, health: Health) -> None:
         self._kafka = kafka
+        self._health = health
         self._publisher: Publisher | None = None
         self._connecting = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
@@ -70,6 +72,9 @@ class Writes:
 
     async def publish(self, writes: Sequence[Write]) -> None:
         """Returns when Kafka has acknowledged all. Raises UnavailableError."""
+        refusal = self._health.refusal(time.time_ns() // 1000)
+        if refusal:
+            raise UnavailableError(refusal, retry_after=10)
         # Imported here and below: the API listens before the Kafka client is loaded.
         from aiokafka.errors import KafkaError
 

@@ -1,6 +1,9 @@
-"""What worker and sink say of themselves on the topic ``sojourn.health``, once a second."""
+"""What worker and sink say of themselves on the topic ``sojourn.health``, once a second, `sojourn up` of the broker."""
 
 import msgspec
+
+#: What ``sojourn up`` says of the embedded broker (component ``broker``) while it takes no new records.
+RECYCLING = "the embedded broker is full and starts anew; try again in some seconds"
 
 
 class PartitionHealth(msgspec.Struct, frozen=True):

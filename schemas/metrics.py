@@ -30,6 +30,9 @@ Counter = Literal[
     "rows_refused_total",  # refused by ClickHouse, each is a dead letter
     "inserts_retried_total",
     "inserts_fenced_total",  # another sink owns the partition
+    # sojourn up
+    "broker_recycles_total",  # the embedded broker was full: drained, ended, started anew
+    "broker_memory_bytes",  # what it occupies now
 ]
 
 

@@ -1,7 +1,7 @@
 """Readiness: what makes the whole ready, starting or degraded."""
 
 from query_api.health import Health
-from schemas.health import Heartbeat, PartitionHealth
+from schemas.health import RECYCLING, Heartbeat, PartitionHealth
 from schemas.times import SECOND
 
 NOW = 1_800_000_000 * SECOND
@@ -79,6 +79,17 @@ def test_lag_without_movement_is_not_ready() -> None:
     check = found.verdict(NOW, clickhouse=True).checks["worker"]
     assert not check.ok
     assert "95 records behind" in check.message
+
+
+def test_a_broker_that_starts_anew_refuses_writes_until_it_says_otherwise_or_nothing() -> None:
+    word = beat("broker", -1)
+    word.message = RECYCLING
+    found = health(beat("worker", 0), beat("sink", 0), word)
+    assert found.refusal(NOW) == RECYCLING
+    assert found.refusal(NOW + 6 * SECOND) == ""
+    found.take(beat("broker", 0))
+    assert found.refusal(NOW) == ""
+    assert found.verdict(NOW, clickhouse=True).status == "ready"
 
 
 def test_instances_that_are_long_silent_are_forgotten() -> None:
