@@ -1,11 +1,12 @@
 """An error in the words of each dialect's clients. Always JSON; status and headers are set by the caller."""
 
+from http import HTTPStatus
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from query_api.errors import ApiError
+from query_api.errors import ApiError, UnauthorizedError
 
 _SPS_TYPES = {
     400: "InvalidQuery",
@@ -26,9 +27,7 @@ _SPS_TYPES = {
 #: Short words for a status, where a form wants a title beside the sentence.
 _TITLES = {
     400: "Invalid Request",
-    401: "Forbidden",
     403: "Forbidden",
-    404: "API route not found",
     405: "Method Not Allowed",
     413: "Request Too Large",
     414: "Request Too Large",
@@ -93,4 +92,8 @@ def fudo(error: ApiError, status: int, path: str) -> FudoFailure:
 
 
 def netalertx(error: ApiError, status: int, path: str) -> NetAlertXError:
+    if isinstance(error, UnauthorizedError):
+        return NetAlertXError("Forbidden", "ERROR: Not authorized")
+    if status == HTTPStatus.NOT_FOUND:
+        return NetAlertXError("API route not found", f"The requested URL {path} was not found on the server.")
     return NetAlertXError(_TITLES.get(status, "Error"), f"ERROR: {error.message}")

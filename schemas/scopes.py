@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """``admin`` includes the others."""
+    """``write`` includes ``read``, ``admin`` includes all."""
 
     READ = "read"
     WRITE = "write"

@@ -22,7 +22,9 @@ class Principal(msgspec.Struct, frozen=True):
     origin: Origin = "open"
 
     def may(self, scope: Scope) -> bool:
-        return scope in self.scopes or Scope.ADMIN in self.scopes
+        """Whoever may write may read: an answer to a write shows what was changed."""
+        including = {Scope.READ: {Scope.READ, Scope.WRITE, Scope.ADMIN}}.get(scope, {scope, Scope.ADMIN})
+        return not self.scopes.isdisjoint(including)
 
     def sees(self, sensor: str) -> bool:
         """Whether records of this sensor may be shown to it, or written by it."""

@@ -44,12 +44,14 @@ async def status(api: Api, path: str, method: str = "GET", **headers: str) -> in
         return answer.status
 
 
+#: netalertx-facts 1.0, as the newer version words it.
+_NOT_AUTHORIZED = {"success": False, "error": "Forbidden", "message": "ERROR: Not authorized"}
 _FORMS: list[tuple[str, int, Callable[[dict[str, Any]], object]]] = [
     ("/events?response_per_page=1", 401, lambda body: body["error"]),
     ("/openapi.json", 401, lambda body: body["error"]),
     ("/api/audit/sessions", 401, lambda body: body["error"]["type"] == "Unauthenticated" and body["error"]["message"]),
     ("/api/v2/session", 401, lambda body: body["result"] == "failure" and body["message"]),
-    ("/sessions/list", 403, lambda body: body["success"] is False and body["error"] == "Forbidden"),
+    ("/sessions/list", 403, lambda body: body == _NOT_AUTHORIZED),
 ]
 
 
@@ -79,12 +81,17 @@ async def test_some_doors_stay_open(apis: Apis, settings: Settings, file: Path, 
 
 async def test_a_token_opens_what_its_scopes_say(apis: Apis, settings: Settings, file: Path, token: str) -> None:
     writer = auth.add_token(file, "writer", [Scope.WRITE], None)
+    shipper = auth.add_token(file, "shipper", [Scope.INGEST], None)
     admin = auth.add_token(file, "admin", [Scope.ADMIN], None)
     api = await guarded(apis, settings, file)
     path = "/events?response_per_page=1"
     assert await status(api, path, **bearer(token)) == 200
     assert await status(api, path, Authorization=f"bearer {token}") == 200
-    assert await status(api, path, **bearer(writer)) == 403
+    assert await status(api, path, **bearer(writer)) == 200
+    assert await status(api, path, **bearer(shipper)) == 403
+    assert await status(api, "/events", "POST", **bearer(shipper)) == 403
+    assert await status(api, "/ingest/nothing", "POST", **bearer(writer)) == 403
+    assert await status(api, "/ingest/nothing", "POST", **bearer(shipper)) == 404
     assert await status(api, path, **bearer(admin)) == 200
     assert await status(api, "/events", "POST", **bearer(token)) == 403
     assert await status(api, "/events", "POST", **bearer(writer)) == 405
