@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from schemas.records import Session, normal_mac
 from schemas.settings import Settings
 from stream_processors.restore import Restorer
-from stream_processors.sessionize import Sessions
+from stream_processors.sessionize import Owned, Sessions
 from stream_processors.stored_sessions import UNAVAILABLE, sessions_of_keys, sessions_of_writes
 from stream_processors.writes import Write
 
@@ -46,10 +46,11 @@ class Finder:
             answers = await self._of_writes(writes) if writes else []
         except (KafkaError, TimeoutError, *UNAVAILABLE) as error:
             log.warning("forgotten sessions cannot be asked for, trying again", keys=len(keys), error=repr(error))
-            owned.machine.give_back(keys)
-            owned.machine.give_back_writes(writes)
+            _give_back(owned, keys, writes)
             return
         if not wanted() or self._sessions.owned.get(partition) is not owned:
+            # The machine may be kept over the rebalance, and would never ask again.
+            _give_back(owned, keys, writes)
             return
         await self._sessions.resolve(partition, found, answers, wanted)
 
@@ -64,6 +65,11 @@ class Finder:
         tail = await self._restorer.whole_tail()
         stored = await asyncio.to_thread(lambda: list(sessions_of_writes(self._settings, sorted(macs), named)))
         return latest_of_writes(writes, stored, tail)
+
+
+def _give_back(owned: Owned, keys: list[bytes], writes: list[Write]) -> None:
+    owned.machine.give_back(keys)
+    owned.machine.give_back_writes(writes)
 
 
 def latest_of_keys(

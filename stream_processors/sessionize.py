@@ -102,7 +102,10 @@ class Sessions:
 
     async def delivered(self, partition: int, wanted: Callable[[], bool]) -> None:
         """Wait until everything that the machine had applied by now is on the topic ``sessions``."""
-        owned = self.owned[partition]
+        owned = self.owned.get(partition)
+        if owned is None:
+            # It went elsewhere meanwhile.
+            return
         planned = owned.planned
         while True:
             if owned.delivered >= planned or not wanted():
@@ -138,7 +141,8 @@ class Sessions:
         owned.sweep_floor = floor
         if await repeated(lambda: self._publish(partition, published), wanted, f"sessions of {partition}"):
             owned.unpublished -= 1
-        owned.sweep_floor = None
+            owned.sweep_floor = None
+        # Else the floor stays: what is committed before the partition goes elsewhere must not pass it.
 
     def keep(self, partitions: set[int], generations: set[int]) -> set[int]:
         """Drop machines that are not ours any more, or that were last ours in no generation of ``generations``.

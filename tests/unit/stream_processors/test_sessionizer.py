@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from schemas.records import Action, Connection, DurationQuality, EndReason, State
+from schemas.records import Action, Connection, DurationQuality, EndReason, State, Tick, session_key
 from schemas.settings import Sessions
 from schemas.times import DAY, HOUR, MINUTE, SECOND
 from tests.unit.stream_processors.machine import Machine, activity, at, connect, disconnect
@@ -353,6 +353,16 @@ def test_a_fact_is_no_sign_of_life_whether_it_comes_before_or_behind_the_connect
     for records in ((connect(at(10)), fact), (fact, connect(at(10)))):
         session = Machine().feed(*records).reach(at(20)).session("a")
         assert (session.server_name, session.end_reason, session.ended_at) == ("db-1", "idle_timeout", at(10))
+
+
+def test_what_changed_in_a_batch_is_not_forgotten_by_a_tick_of_the_same_batch() -> None:
+    """The session was closed by a guess long ago: its time to be forgotten comes with the tick behind the fact."""
+    machine = Machine().feed(connect(at(10))).reach(at(12), after=2 * MINUTE)
+    fact = Connection(action=Action.ANNOTATE, sensor="s", session_id="a", time=at(11), server_name="db-1")
+    late = machine.now + 2 * MINUTE
+    machine.machine.apply(session_key(fact), fact, late, 1)
+    machine.machine.tick(Tick(source="e/t/0", caught_up=True, sensors={"s": at(20)}), late)
+    assert [session.server_name for session in machine.machine.take_changes()] == ["db-1"]
 
 
 def test_a_late_fact_is_annotated() -> None:

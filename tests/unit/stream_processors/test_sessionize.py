@@ -1,0 +1,48 @@
+"""What a worker may commit when Kafka does not take what its machines have decided."""
+
+from typing import Any
+
+from aiokafka.errors import KafkaConnectionError
+
+from schemas.metrics import Counters
+from schemas.records import Connection
+from schemas.settings import Settings
+from stream_processors.intake import Intake
+from stream_processors.limits import limits_of
+from stream_processors.sessionize import Owned, Sessions
+from stream_processors.sessionizer import Sessionizer
+from tests.unit.stream_processors.machine import at, connect
+
+KEY = b'["s","a"]'
+
+
+class BrokerAway:
+    """Takes nothing."""
+
+    async def send_batch(self, *_: Any) -> list[Any]:
+        raise KafkaConnectionError("away")
+
+
+def forgetful(settings: Settings) -> Sessionizer:
+    """A machine that has forgotten a session, and holds a fact about it at offset 7 until a store has answered."""
+    machine = Sessionizer(limits_of(settings.sessions), lookups=True)
+    machine.apply(KEY, Connection(action="annotate", sensor="s", session_id="a", time=at(10), user="root"), at(10), 7)  # type: ignore[arg-type]
+    assert machine.oldest_held == 7
+    return machine
+
+
+async def test_what_was_released_by_an_answer_stays_held_while_its_versions_are_not_on_the_topic() -> None:
+    settings = Settings()
+    sessions = Sessions(Intake(settings, Counters()), BrokerAway(), Counters())  # type: ignore[arg-type]
+    owned = sessions.owned[3] = Owned(forgetful(settings), 1)
+    known = Sessionizer(limits_of(settings.sessions))
+    known.apply(KEY, connect(at(9)), at(9))
+    answers = iter((True, False))
+    await sessions.resolve(3, {KEY: known.take_changes()}, [], lambda: next(answers, False))
+    assert owned.machine.oldest_held is None
+    assert owned.floor() == 7
+    assert sessions.keep({3}, {1}) == set()
+
+
+async def test_a_partition_that_went_elsewhere_has_nothing_to_wait_for() -> None:
+    await Sessions(Intake(Settings(), Counters()), BrokerAway(), Counters()).delivered(5, lambda: True)  # type: ignore[arg-type]
