@@ -8,10 +8,10 @@ from query_api.dialects.fudo import routes as fudo
 from query_api.openapi.doors import route
 
 #: Every door that is described; what a dialect answers besides is for paths it does not know.
-DOORS = (*honeytrap.DOORS, *sps.DOORS, *views.DOORS)
+DOORS = (*honeytrap.DOORS, *sps.DOORS, *fudo.DOORS, *views.DOORS)
 
 
 def setup_routes(app: web.Application) -> None:
     app.add_routes([route(door) for door in DOORS])
-    app.add_routes(fudo.routes())
+    app.add_routes(fudo.strangers())
     app[views.DOCUMENT] = views.documented(DOORS)

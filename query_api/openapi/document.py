@@ -157,8 +157,10 @@ def _responses(door: Door, owner: Owner, schemas: _Schemas) -> dict[str, Any]:
         success["content"] = content
     error = {"application/json": {"schema": schemas[owner.error]}}
     away = {"application/json": {"schema": schemas[door.unavailable]}} if door.unavailable is not None else error
+    pending = {**success, "description": "Acknowledged; reads will show it soon"}
     return {
         str(door.status): success,
+        **({"202": pending} if door.writes else {}),
         "4XX": {"description": "The request cannot be answered; the words say why", "content": error},
         "503": {
             "description": "A dependency is away, or a limit is reached: try again",

@@ -36,7 +36,8 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
-    #: Off where the dialect's own words for a wrong body are part of its contract: then the handler checks.
+    #: Off where the dialect has words of its own for a wrong query or body: then the handler checks.
+    check_query: bool = True
     check_body: bool = True
     answer: Any = None
     #: The JSON of a 503 where that is no error in the owner's form.
@@ -45,6 +46,8 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     media: Mapping[str, str] = {}
     #: Status of a success.
     status: int = 200
+    #: Whether it writes: 202 then says that the change is acknowledged and reads do not show it yet.
+    writes: bool = False
     #: What the variables of the path are: a type with ``Meta``; a text otherwise.
     variables: Mapping[str, Any] = {}
 
@@ -66,7 +69,7 @@ def route(door: Door) -> web.RouteDef:
 
 def _checked(door: Door) -> Handler:
     strict = owner_of(door.template).refuses_unknown
-    query, body = door.query, door.body if door.check_body else None
+    query, body = door.query if door.check_query else None, door.body if door.check_body else None
 
     async def handle(request: web.Request) -> web.StreamResponse:
         if query is not None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlencode
 import msgspec
 from aiohttp import web
 
-from query_api.dialects.fudo import backing_up, changing, objspec
+from query_api.dialects.fudo import backing_up, changing
 from query_api.dialects.fudo.batch_request import Batch, Part, parse
 from query_api.dialects.fudo.caller import Caller, Prepared, caller_of
 from query_api.dialects.fudo.reading import MEMBER, answered, one_session, page, written
@@ -27,7 +27,6 @@ ROWS_LIMIT = 10_000
 
 _PATH = re.compile(r"/session/([^/]+)")
 _BACKUP_PATH = re.compile(r"/session/([^/]+)/backup/([^/]+)")
-_OBJSPEC = re.compile(r"/objspec/(session|session_backup)")
 _NOT_MADE = "not made: another request of the batch failed"
 
 
@@ -135,7 +134,7 @@ class _Made:
         """Raises ApiError."""
         path, _, query = references.in_path(part.endpoint).partition("?")
         query = "&".join(filter(None, [query, _query(references.in_value(dict(part.params)))]))
-        data = references.in_value(part.data)
+        data = None if part.data is None else references.in_value(dict(part.data))
         if part.method == "GET":
             if data is not None:
                 raise BadRequestError("Request body is not allowed for this endpoint")
@@ -159,9 +158,6 @@ class _Made:
         if one := _PATH.fullmatch(path):
             session = await one_session(self._caller, unquote(one[1]), parse_query(query, OF_ONE, zone))
             return {MEMBER: msgspec.json.decode(session)}
-        if model := _OBJSPEC.fullmatch(path):
-            decoded: dict[str, object] = msgspec.to_builtins(objspec.spec(model[1], query, zone))
-            return decoded
         raise BadRequestError("Unrecognized endpoint")
 
     async def _prepared(self, method: str, path: str, query: str, data: object, name: str) -> Prepared:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from query_api.dialects.fudo.request import OF_LIST
 from query_api.documents import shown
 from query_api.errors import BadRequestError
 from query_api.filters import checked_list
@@ -23,7 +24,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     endpoint: str
     params: Mapping[str, Any] = {}
-    data: Any = None
+    data: Mapping[str, Any] | None = None
     atomic: bool = False
 
 
@@ -36,9 +37,9 @@ def parse(body: Mapping[str, Any]) -> Batch:
     """Raises BadRequestError that names the member."""
     _known(body, _MEMBERS, "")
     atomic = _boolean(body, "atomic", "", False)
-    variables = body.get("variables", {})
-    if not isinstance(variables, dict) or not all(_ID.fullmatch(name) for name in variables):
-        raise BadRequestError("variables must be an object with names of A-Z a-z 0-9 - : _", field="variables")
+    variables = _values(body, "variables", "")
+    if not all(_ID.fullmatch(name) for name in variables):
+        raise BadRequestError("variables must have names of A-Z a-z 0-9 - : _", field="variables")
     requests = body.get("requests")
     if not isinstance(requests, list) or not requests:
         raise BadRequestError("requests must be a list of at least one request", field="requests")
@@ -68,17 +69,31 @@ def _part(given: object, number: int, atomic: bool) -> Part:
     endpoint = given.get("endpoint")
     if not isinstance(endpoint, str) or not endpoint.startswith("/"):
         raise BadRequestError(f"{where}.endpoint must be a path such as /session", field=f"{where}.endpoint")
-    params = given.get("params", {})
-    if not isinstance(params, dict):
-        raise BadRequestError(f"{where}.params must be an object", field=f"{where}.params")
+    params = _values(given, "params", f"{where}.")
+    _known(params, OF_LIST, f"{where}.params.")
     return Part(
         id=name,
         method=method,
         endpoint=endpoint,
         params=params,
-        data=given.get("data"),
+        data=_values(given, "data", f"{where}.", null=True) if "data" in given else None,
         atomic=_boolean(given, "atomic", f"{where}.", atomic),
     )
+
+
+def _values(given: Mapping[str, Any], name: str, where: str, *, null: bool = False) -> dict[str, Any]:
+    """An object of texts, numbers, true, false and lists of them; nothing when there is none of that name."""
+    found = given.get(name, {})
+    if not isinstance(found, dict):
+        raise BadRequestError(f"{where}{name} must be an object", field=f"{where}{name}")
+    for member, value in found.items():
+        values = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, str | int | float) or (null and value is None) for one in values):
+            raise BadRequestError(
+                f"{where}{name}.{shown(member)} must be a text, a number, true, false, or a list of them",
+                field=f"{where}{name}",
+            )
+    return found
 
 
 def _known(given: Mapping[str, Any], names: frozenset[str], where: str) -> None:

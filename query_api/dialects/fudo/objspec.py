@@ -1,7 +1,6 @@
 """GET /objspec: what objects are made of, in the words of fudo-facts 2.6. False flags are left out."""
 
 from collections.abc import Mapping
-from zoneinfo import ZoneInfo
 
 import msgspec
 from aiohttp import web
@@ -31,23 +30,17 @@ SESSION_BACKUP: Mapping[str, Spec] = {
 
 
 async def session(request: web.Request) -> web.StreamResponse:
-    return await _answer(request, "session")
+    return await _answer(request, "session", {each.name: _spec(each) for each in ATTRIBUTES})
 
 
 async def session_backup(request: web.Request) -> web.StreamResponse:
-    return await _answer(request, "session_backup")
+    return await _answer(request, "session_backup", SESSION_BACKUP)
 
 
-async def _answer(request: web.Request, name: str) -> web.Response:
+async def _answer(request: web.Request, name: str, spec: Mapping[str, Spec]) -> web.Response:
     await no_body(request)
-    caller = caller_of(request)
-    return answered({"result": "success", **spec(name, request.rel_url.raw_query_string, caller.zone)})
-
-
-def spec(name: str, query: str, zone: ZoneInfo) -> dict[str, object]:
-    """The attributes of a model under its name. Raises BadRequestError for any parameter."""
-    parse(query, frozenset(), zone)
-    return {name: SESSION_BACKUP if name == "session_backup" else {each.name: _spec(each) for each in ATTRIBUTES}}
+    parse(request.rel_url.raw_query_string, frozenset(), caller_of(request).zone)
+    return answered({"result": "success", name: spec})
 
 
 def _spec(attribute: Attribute) -> Spec:

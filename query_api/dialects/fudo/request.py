@@ -127,6 +127,6 @@ def _flag(given: dict[str, str], name: str) -> bool:
     text = given.get(name)
     if text is None:
         return False
-    if text.lower() not in _FLAGS:
+    if text not in _FLAGS:
         raise BadRequestError(f"{name} is a flag: it is given without a value", field=name)
-    return _FLAGS[text.lower()]
+    return _FLAGS[text]

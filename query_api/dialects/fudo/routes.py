@@ -1,34 +1,112 @@
-"""The paths of Fudo's API. What is not among them is "Unrecognized endpoint", as the document words it."""
+"""The doors of Fudo's API. What is behind none of them is "Unrecognized endpoint", as the document words it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from query_api.dialects.fudo import backing_up, batch, changing, objspec, reading
+from query_api.dialects.fudo import described as of
 from query_api.errors import BadRequestError
+from query_api.openapi.doors import Door
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _BASE = "/api/v2"
 
-#: Path → method → handler.
-_DOORS: Mapping[str, Mapping[str, Handler]] = {
-    "/session": {"GET": reading.sessions},
-    "/session/{id}": {"GET": reading.session, "PATCH": changing.change},
-    "/session/{id}/backup/{backup}": {"POST": backing_up.by_path},
-    "/session_backup": {"POST": backing_up.by_body},
-    "/batch": {"POST": batch.batch},
-    "/objspec/session": {"GET": objspec.session},
-    "/objspec/session_backup": {"GET": objspec.session_backup},
-}
+DOORS = (
+    Door(
+        method="GET",
+        path=f"{_BASE}/session",
+        handler=reading.sessions,
+        summary="Sessions, newest first unless ordered otherwise",
+        query=of.FudoListQuery,
+        check_query=False,
+        answer=of.FudoSessions,
+    ),
+    Door(
+        method="GET",
+        path=f"{_BASE}/session/{{id}}",
+        handler=reading.session,
+        summary="One session",
+        query=of.FudoOneQuery,
+        check_query=False,
+        answer=of.FudoOneSession,
+    ),
+    Door(
+        method="PATCH",
+        path=f"{_BASE}/session/{{id}}",
+        handler=changing.change,
+        summary="Change what may be written of a session",
+        query=of.FudoWriteQuery,
+        check_query=False,
+        body=of.FudoChange,
+        check_body=False,
+        answer=of.FudoWritten,
+        writes=True,
+    ),
+    Door(
+        method="POST",
+        path=f"{_BASE}/session/{{id}}/backup/{{backup}}",
+        handler=backing_up.by_path,
+        summary="Mark a session for a backup",
+        query=of.FudoNone,
+        check_query=False,
+        answer=of.FudoMarked,
+        status=201,
+        writes=True,
+    ),
+    Door(
+        method="POST",
+        path=f"{_BASE}/session_backup",
+        handler=backing_up.by_body,
+        summary="Mark sessions for a backup",
+        query=of.FudoNone,
+        check_query=False,
+        body=of.FudoBackupAssignment,
+        check_body=False,
+        answer=of.FudoMarked,
+        status=201,
+        writes=True,
+    ),
+    Door(
+        method="POST",
+        path=f"{_BASE}/batch",
+        handler=batch.batch,
+        summary="Several requests in one",
+        query=of.FudoNone,
+        check_query=False,
+        body=of.FudoBatch,
+        check_body=False,
+        answer=of.FudoBatched,
+    ),
+    Door(
+        method="GET",
+        path=f"{_BASE}/objspec/session",
+        handler=objspec.session,
+        summary="The attributes of a session",
+        query=of.FudoNone,
+        check_query=False,
+        answer=of.FudoSessionSpec,
+    ),
+    Door(
+        method="GET",
+        path=f"{_BASE}/objspec/session_backup",
+        handler=objspec.session_backup,
+        summary="The attributes of a request for a backup",
+        query=of.FudoNone,
+        check_query=False,
+        answer=of.FudoBackupSpec,
+    ),
+)
 
 
-def routes() -> list[web.RouteDef]:
-    found = []
-    for path, handlers in _DOORS.items():
-        found += [web.route(method, _BASE + path, handler) for method, handler in handlers.items()]
-        found.append(web.route("*", _BASE + path, _not_allowed(tuple(handlers))))
-    return [*found, web.route("*", _BASE + "{rest:(/.*)?}", _unrecognized)]
+def strangers() -> list[web.RouteDef]:
+    """Answers to other methods of these paths, and to every other path below /api/v2."""
+    methods: dict[str, list[str]] = {}
+    for door in DOORS:
+        methods.setdefault(door.path, []).append(door.method)
+    refused = [web.route("*", path, _not_allowed(tuple(known))) for path, known in methods.items()]
+    return [*refused, web.route("*", _BASE + "{rest:(/.*)?}", _unrecognized)]
 
 
 def _not_allowed(methods: tuple[str, ...]) -> Handler:
