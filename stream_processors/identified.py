@@ -28,8 +28,6 @@ from stream_processors.timers import Wheels
 _OPEN_RANK = 1 << 56
 _EXACT_RANK = 4 << 56
 _NEVER = 1 << 62
-#: In the bytes of a session that has ended; quotes within a value are written otherwise.
-_IS_CLOSED = b'"state":"closed"'
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Session).decode
 
@@ -452,7 +450,7 @@ class IdentifiedSessions:
         kept.append(key)
         if len(kept) > self.limits.max_kept:
             oldest = kept.popleft()
-            if _IS_CLOSED in self._asleep.get(oldest, b""):
+            if _is_closed(self._asleep.get(oldest, b"")):
                 self._forget(oldest)
 
     def _forget(self, key: bytes) -> None:
@@ -474,7 +472,7 @@ class IdentifiedSessions:
         """Do what is due for the sessions of ``sensor`` at ``watermark`` (microseconds UTC)."""
         for key in self._wheels.due(sensor, watermark):
             value = self._asleep.get(key, b"")
-            if _IS_CLOSED in value:
+            if _is_closed(value):
                 if self.now - self._guessed_at.get(key, 0) >= self.limits.keep:
                     self._forget(key)
                 else:
@@ -560,7 +558,7 @@ class IdentifiedSessions:
     def _evict(self) -> None:
         """More open sessions than the limit: close the longest idle ones, one in a hundred at once."""
         surplus = max(1, self.limits.max_open // 100)
-        idle = list(islice((key for key, value in self._asleep.items() if _IS_CLOSED not in value), surplus))
+        idle = list(islice((key for key, value in self._asleep.items() if not _is_closed(value)), surplus))
         for key in idle:
             self._wake(key)
         opened = (
@@ -574,7 +572,7 @@ class IdentifiedSessions:
         """Whatever this sensor had open before ``time`` has ended, whether it said so or not."""
         self._boots[sensor] = max(time, self._boots.get(sensor, 0))
         begins = _encode((sensor,))[:-1] + b","
-        for key in [key for key, value in self._asleep.items() if key.startswith(begins) and _IS_CLOSED not in value]:
+        for key in [key for key, value in self._asleep.items() if key.startswith(begins) and not _is_closed(value)]:
             self._judge_restart(key, self._wake(key))
         for key, session in list(self._sessions.items()):
             if session.sensor == sensor and not self._held.holds(key):
@@ -590,3 +588,9 @@ class IdentifiedSessions:
 def _ends_later(record: Connection, ended_at: int, closed_by: str) -> bool:
     """Of two closings the later counts; of one time, any order that is always the same."""
     return record.time > ended_at or (record.time == ended_at and record.record_id < closed_by)
+
+
+def _is_closed(value: bytes) -> bool:
+    """Whether these are the bytes of a session that has ended. Attributes, which may say anything, come after that;
+    quotes within other values are escaped."""
+    return value.find(b'"state":"closed"', 0, value.find(b'"attributes":{')) >= 0

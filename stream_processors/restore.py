@@ -6,7 +6,7 @@ State comes back from ClickHouse, overlaid by the tail of ``sessions`` that the 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 
 import msgspec
@@ -24,10 +24,12 @@ from schemas.times import SECOND
 from stream_processors import groups
 from stream_processors.amending import is_replaced
 from stream_processors.endings import EVIDENCE
+from stream_processors.forgotten import Forgotten
 from stream_processors.intake import Intake
-from stream_processors.limits import limits_of
+from stream_processors.limits import Limits, limits_of
 from stream_processors.sessionize import Owned, Sessions
 from stream_processors.sessionizer import Sessionizer
+from stream_processors.stored_session import StoredSession
 from stream_processors.stored_sessions import UNAVAILABLE, stored_sessions
 
 log = structlog.get_logger()
@@ -46,23 +48,42 @@ def read_topics() -> set[str]:
     return {topic.name for topic in topics.sensor_topics()} | {topics.CONNECTIONS, topics.SESSIONS}
 
 
-def overlaid(stored: Iterable[Session], tail: Tail, since: int) -> Iterator[Session]:
-    """The latest version of each session that a later record may still change, or that changed after ``since``.
+Machines = Mapping[int, Sessionizer]
 
-    ``tail`` loses what ``stored`` knows better.
-    """
-    for session in stored:
-        newer = tail.get((session.sensor, session.session_id))
-        if newer is None:
-            yield session
-        elif newer.revision <= session.revision:
-            del tail[session.sensor, session.session_id]
-            yield session
-    for session in tail.values():
-        if is_replaced(session):
-            continue
-        if session.end_reason not in EVIDENCE or session.modified_at >= since or _is_paired(session):
-            yield session
+
+def take_back(
+    machines: Machines, stored: Iterable[tuple[StoredSession, bytes]], tails: Mapping[int, Tail], since: int
+) -> None:
+    """Give each machine (by partition) the latest version of each session that a later record may still change, or that
+    changed after ``since``. ``tails`` lose what ``stored`` knows better."""
+    seen: dict[tuple[int, str], tuple[int, int]] = {}
+    others: dict[int, list[Session]] = {partition: [] for partition in machines}
+    for one, value in stored:
+        partition = one.partition
+        tail = tails[partition]
+        if tail:
+            name = (one.sensor, one.session_id)
+            newer = tail.get(name)
+            if newer is not None:
+                if newer.revision > one.revision:
+                    continue
+                del tail[name]
+        time, seen_at = seen.get((partition, one.sensor), (0, 0))
+        if one.last_activity_at > time or one.modified_at > seen_at:
+            seen[partition, one.sensor] = (max(time, one.last_activity_at), max(seen_at, one.modified_at))
+        if not machines[partition].restore_stored(one, value):
+            others[partition].append(_decode(value))
+    for (partition, sensor), (time, seen_at) in seen.items():
+        machines[partition].seed(sensor, time, seen_at)
+    for partition, machine in machines.items():
+        machine.restore([*others[partition], *(one for one in tails[partition].values() if _matters(one, since))])
+
+
+def _matters(session: Session, since: int) -> bool:
+    """Whether a later record may still change this session, or it changed after ``since``."""
+    if is_replaced(session):
+        return False
+    return session.end_reason not in EVIDENCE or session.modified_at >= since or _is_paired(session)
 
 
 def _is_paired(session: Session) -> bool:
@@ -77,6 +98,7 @@ class Restorer:
         self._settings = settings
         self._intake = intake
         self._sessions = sessions
+        self._forgotten = Forgotten()
         #: What keeps the worker from processing, for the heartbeat; empty when nothing does.
         self.waiting_for = ""
 
@@ -120,16 +142,17 @@ class Restorer:
         limits = limits_of(settings.sessions, assigned)
         # The order matters: what the sink commits after this is in both, what it committed before is in ClickHouse.
         tails = await self._tails(partitions)
-        firsts = await asyncio.gather(*(self._first_time(partition) for partition in sorted(partitions)))
-        for partition, first in zip(sorted(partitions), firsts, strict=True):
-            machine = Sessionizer(limits, lookups=True)
-            since = first - _MARGIN
-            stored = stored_sessions(settings, limits, partition, since)
-            tail = tails.pop(partition)
-            unsettled = len(tail)
-            await asyncio.to_thread(machine.restore, overlaid(stored, tail, since))
+        since = await self._first_time(partitions) - _MARGIN
+        machines = {partition: Sessionizer(limits, True, self._forgotten) for partition in partitions}
+        unsettled = sum(map(len, tails.values()))
+        await asyncio.to_thread(self._take_back, machines, limits, tails, since)
+        for partition, machine in machines.items():
             self._sessions.owned[partition] = Owned(machine, generation)
-            log.info("state restored", partition=partition, sessions=len(machine), not_stored_yet=unsettled)
+        restored = sum(map(len, machines.values()))
+        log.info("state restored", partitions=sorted(partitions), sessions=restored, not_stored_yet=unsettled)
+
+    def _take_back(self, machines: Machines, limits: Limits, tails: Mapping[int, Tail], since: int) -> None:
+        take_back(machines, stored_sessions(self._settings, limits, machines.keys(), since), tails, since)
 
     async def tail_of(self, partition: int) -> Tail:
         """What the sink may not have stored yet of one partition, in the latest version. Raises KafkaError."""
@@ -145,12 +168,14 @@ class Restorer:
                     latest[name] = session
         return latest
 
-    async def _first_time(self, partition: int) -> int:
-        """Broker time (microseconds UTC) of the first record of ``connections`` that will be read, else now."""
-        kafka = self._settings.kafka
-        place = TopicPartition(topics.CONNECTIONS, partition)
-        offset = await self.committed(groups.WORKER, topics.CONNECTIONS, [place])
-        async with aclosing(read_history(kafka, offset)) as history:
+    async def _first_time(self, partitions: set[int]) -> int:
+        """Broker time (microseconds UTC) of the earliest record of ``connections`` that will be read, else now."""
+        places = [TopicPartition(topics.CONNECTIONS, partition) for partition in sorted(partitions)]
+        offsets = await self.committed(groups.WORKER, topics.CONNECTIONS, places)
+        return min(await asyncio.gather(*(self._time_at(place, offset) for place, offset in offsets.items())))
+
+    async def _time_at(self, place: TopicPartition, offset: int) -> int:
+        async with aclosing(read_history(self._settings.kafka, {place: offset})) as history:
             async for _, records in history:
                 return records[0].timestamp * 1000
         return time.time_ns() // 1000

@@ -17,6 +17,7 @@ from stream_processors.identified import IdentifiedSessions, Version
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
 from stream_processors.pairing import PairedSessions
+from stream_processors.stored_session import StoredSession
 from stream_processors.timeline import recorded_id
 from stream_processors.watermarks import SensorWatermarks
 from stream_processors.writes import Write, Writes, may_remove
@@ -121,14 +122,32 @@ class Sessionizer:
             self.watermarks.seed(session.sensor, session.last_activity_at, session.modified_at)
             if amending.is_replaced(session):
                 continue
-            if len(_decode_key(key)) == _PARTS_WITH_ID:
-                self._identified.restore(key, session)
-            elif session.end_reason is EndReason.COMPLETE:
-                self._identified.restore(_own_key(session), session)
+            home = self._own_key_of(key, session)
+            if home is not None:
+                self._identified.restore(home, session)
             else:
                 paired.setdefault(key, []).append(session)
         for key, stored in paired.items():
             self._paired.restore(key, stored)
+
+    def restore_stored(self, stored: StoredSession, value: bytes) -> bool:
+        """The same for a session as bytes, so that a million of them cost neither time nor memory. False when
+        ``restore`` is needed; the watermark of its sensor is left to ``seed``, for many at once."""
+        home = self._own_key_of(stored.key.encode(), stored)
+        if home is None:
+            return False
+        self._identified.restore(home, stored, value)
+        return True
+
+    def seed(self, sensor: str, time: int, seen_at: int) -> None:
+        """What restored sessions prove: the sensor had come at least to ``time``, and was seen then (both UTC)."""
+        self.watermarks.seed(sensor, time, seen_at)
+
+    def _own_key_of(self, key: bytes, session: Session | StoredSession) -> bytes | None:
+        """What a session is kept under that takes no part in pairing; None for all others."""
+        if len(_decode_key(key)) == _PARTS_WITH_ID:
+            return key
+        return _own_key(session) if session.end_reason is EndReason.COMPLETE else None
 
     def take_lookups(self, most: int) -> list[bytes]:
         """Up to ``most`` keys whose stored sessions are wanted; answer each with ``resolve``."""
@@ -203,6 +222,6 @@ class Sessionizer:
         self._paired.expire(sensor, watermark)
 
 
-def _own_key(named: Connection | Session) -> bytes:
+def _own_key(named: Connection | Session | StoredSession) -> bytes:
     """What a session is kept under whose records come under another key: a device's, or that of two addresses."""
     return _encode_key((named.sensor, named.session_id))

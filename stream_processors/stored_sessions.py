@@ -1,6 +1,6 @@
 """Sessions that ClickHouse has and that later records may still change: what a session machine starts from."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import clickhouse_connect
 import msgspec
@@ -11,6 +11,8 @@ from urllib3.exceptions import HTTPError
 from schemas.records import Session
 from schemas.settings import Settings
 from stream_processors.limits import Limits
+from stream_processors.sink.statements import column_type, is_time
+from stream_processors.stored_session import StoredSession
 
 _TIMES = """SELECT * REPLACE (
     toUnixTimestamp64Micro(started_at) AS started_at,
@@ -23,7 +25,8 @@ _TIMES = """SELECT * REPLACE (
 """
 
 # Java's murmur2, as every Kafka client partitions by: the table needs no column for it.
-_MINE = "bitAnd(kafkaMurmurHash(key), 0x7fffffff) % {partitions:UInt32} = {partition:UInt32}"
+_PARTITION = "bitAnd(kafkaMurmurHash(key), 0x7fffffff) % {partitions:UInt32}"
+_MINE = f"{_PARTITION} IN {{mine:Array(UInt32)}}"
 
 # Recent is seen from the latest row, not from the clock: the worker may have been away for days.
 _EDGE = "(SELECT max(ingested_at) FROM {database:Identifier}.sessions) - toIntervalSecond({window:UInt32})"
@@ -46,9 +49,29 @@ _DEVICES = f"""state = 'closed' AND NOT held AND {_LIVE} AND end_reason != 'comp
     AND ingested_at < {_EDGE}"""
 
 
+def _as_json() -> str:
+    """The session as one JSON text as short as its message is, with its partition: null members are left out."""
+    names, values, types = ["partition"], [_PARTITION], ["Int64"]
+    for field in msgspec.structs.fields(Session):
+        default = field.default
+        value = f"`{field.name}`"
+        kind = column_type(field.type)
+        if is_time(field.name):
+            value = f"toUnixTimestamp64Micro({value})"
+        elif isinstance(default, bool | int):
+            value = f"nullIf({value}, {int(default)})"
+        elif isinstance(default, str):
+            value = f"nullIf({value}, '{default}')"
+        names.append(field.name)
+        values.append(value)
+        types.append(kind if kind.startswith(("Array", "Map", "Nullable")) else f"Nullable({kind})")
+    members = ", ".join(f"`{name}` {kind}" for name, kind in zip(names, types, strict=True))
+    return f"toJSONString(CAST(({', '.join(values)}), 'Tuple({members})'))"
+
+
 def _query(condition: str, limit: str, order: str) -> str:
     """Keys first, from rows of any version: FINAL then reads only those, not the whole table."""
-    return f"""{_TIMES} FROM
+    return f"""SELECT {_as_json()} FROM
 (
     SELECT * FROM {{database:Identifier}}.sessions FINAL
     WHERE (sensor, session_id) IN (
@@ -84,6 +107,12 @@ _OF_KEYS = f"""{_TIMES} FROM
 )
 ORDER BY coalesce(started_at, ended_at, last_activity_at)"""  # noqa: S608 - constants of this module only
 
+_BRIEF = {
+    "output_format_json_quote_64bit_integers": 0,
+    "output_format_json_validate_utf8": 1,
+    "output_format_json_skip_null_value_in_named_tuples": 1,
+}
+
 _SETTINGS = {
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_validate_utf8": 1,
@@ -91,13 +120,17 @@ _SETTINGS = {
 }
 
 _decode = msgspec.json.Decoder(Session).decode
+_decode_stored = msgspec.json.Decoder(StoredSession).decode_lines
 
 #: What reading may raise while ClickHouse is away or ends in the middle of an answer.
 UNAVAILABLE = (ClickHouseError, HTTPError, OSError, msgspec.DecodeError)
 
 
-def stored_sessions(settings: Settings, limits: Limits, partition: int, since: int) -> Iterator[Session]:
-    """Sessions of one partition of ``connections``, one by one, in constant memory. Blocks: run it in a thread.
+def stored_sessions(
+    settings: Settings, limits: Limits, partitions: Collection[int], since: int
+) -> Iterator[tuple[StoredSession, bytes]]:
+    """Sessions of some partitions of ``connections``, one by one, in constant memory: what must be known at once, and
+    all of it as JSON. Blocks: run it in a thread.
 
     ``since`` (microseconds UTC): closed sessions changed from then on come, too, however they ended.
 
@@ -107,17 +140,18 @@ def stored_sessions(settings: Settings, limits: Limits, partition: int, since: i
     window = 2 * max(limits.idle.values(), default=0) + limits.grace + limits.keep
     parameters = {
         "database": settings.clickhouse.database,
-        "partition": partition,
+        "mine": sorted(partitions),
         "partitions": settings.kafka.partitions,
         "since": since,
         "window": window // 1_000_000,
-        "most": limits.max_kept,
+        "most": limits.max_kept * len(partitions),
     }
     try:
         for query in _QUERIES:
-            stream = client.raw_stream(query, parameters=parameters, settings=_SETTINGS, fmt="JSONEachRow")
+            stream = client.raw_stream(query, parameters=parameters, settings=_BRIEF, fmt="TSVRaw")
             with stream:
-                yield from map(_decode, _lines(stream))
+                for lines in _blocks(stream):
+                    yield from zip(_decode_stored(b"\n".join(lines)), lines, strict=True)
     finally:
         client.close()
 
@@ -165,9 +199,15 @@ def _client(settings: Settings) -> Client:
 
 
 def _lines(stream: object) -> Iterator[bytes]:
+    for lines in _blocks(stream):
+        yield from lines
+
+
+def _blocks(stream: object) -> Iterator[list[bytes]]:
     rest = b""
     while chunk := stream.read(1 << 18):  # type: ignore[attr-defined]
         *lines, rest = (rest + chunk).split(b"\n")
-        yield from filter(None, lines)
+        if lines:
+            yield lines
     if rest:
-        yield rest
+        yield [rest]

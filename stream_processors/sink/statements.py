@@ -82,9 +82,9 @@ def insert_of(table: str, record: type[msgspec.Struct], constants: tuple[tuple[s
     names, values, inputs = [], [], []
     for field in msgspec.structs.fields(record):
         name = field.encode_name
-        kind = _input_type(field.type)
+        kind = column_type(field.type)
         value = f"`{name}`"
-        if name in _TIMES or name.endswith("_at"):
+        if is_time(name):
             value = f"fromUnixTimestamp64Micro({value}, 'UTC')"
         elif name == "record_id":
             value = f"if({value} = '', {_DEFAULT_RECORD_ID}, {value})"
@@ -113,7 +113,13 @@ def _left_out(default: Any) -> str:
     raise TypeError(f"a default of {default!r} would be lost on the way to ClickHouse")
 
 
-def _input_type(annotation: Any) -> str:
+def is_time(name: str) -> bool:
+    """Whether the field of this name holds microseconds UTC, its column a DateTime64."""
+    return name in _TIMES or name.endswith("_at")
+
+
+def column_type(annotation: Any) -> str:
+    """ClickHouse's type for what a field holds in JSON; times are integers."""
     kind = inspect.type_info(annotation)
     nullable = False
     while True:
