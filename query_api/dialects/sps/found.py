@@ -3,10 +3,10 @@
 import msgspec
 from aiohttp import web
 
-from query_api import sql
 from query_api.errors import NotFoundError
 from query_api.filters import Filter
 from query_api.keys import reader_of
+from query_api.listing import Listing, read_rows
 from query_api.paging import Slice
 from query_api.shapes import Member, Shape
 from query_api.sources import SESSIONS
@@ -51,7 +51,7 @@ def key_filter(session_id: str) -> Filter:
 async def find(http: web.Request) -> Found:
     """The session of the path; of two sensors' with one id the one that began last. Raises NotFoundError."""
     chosen = key_filter(http.match_info["id"])
-    row = await reader_of(http).read(sql.page(SESSIONS, chosen, _SHAPE, Slice(1)))
+    row = await read_rows(reader_of(http), Listing(source=SESSIONS, shape=_SHAPE, filter=chosen), Slice(1))
     if not row:
         raise no_session()
     return _decode(row)

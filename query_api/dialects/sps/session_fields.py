@@ -21,7 +21,6 @@ _AUTH_METHOD = (
     "attributes['method'] != '', attributes['method'], attributes['login'] != '', 'password', '')"
 )
 _INDEX_STATUS = "multiIf(state = 'open', 'CHANNEL_OPEN', event_count > 0, 'INDEXED', 'NO_TRAIL')"
-_GATEWAY_USER = "if(attributes['gateway_username'] != '', attributes['gateway_username'], user)"
 _SERVER_USER = "if(server_user != '', server_user, user)"
 
 #: Conditions of members that are left out of a session without them.
@@ -149,14 +148,14 @@ _SHOWN = [
     *_address("server", "server", _SERVER_NAME),
     _time("start_time", "started_at", moment("started_at", "+00:00"), True),
     _text("user.id", "user_id"),
-    _text("user.name", _GATEWAY_USER),
+    _text("user.name", "user", "lowerUTF8(user)"),
     _text("user.server_username", _SERVER_USER),
     _keyword("verdict", _VERDICT),
 ]
 
 _BY_NAME = [
     _keyword("trail_download_link", f"concat({_HREF}, '/audit_trail')", listed=False),
-    _text("user.gateway_username", _GATEWAY_USER, listed=False),
+    _text("user.gateway_username", "user", listed=False),
     _text("server.address", "server_ip", "lower(server_ip)", listed=False),
     *_unknown(
         Kind.KEYWORD,
