@@ -34,6 +34,8 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     challenge: str = 'Bearer realm="sojourn"'
     #: Whether a parameter that is not in its document is an error; some clients send others (hard-questions: no toys).
     refuses_unknown: bool = True
+    #: Headers of every error, where the successes have them too.
+    headers: Mapping[str, str] = {}
     #: Statuses that this owner's clients know as another one.
     statuses: Mapping[int, int] = {}
 
@@ -70,6 +72,7 @@ OWNERS = (
         error=error_forms.SpsError,
         shown=("cookie",),
         challenge='Basic realm="sojourn", charset="UTF-8"',
+        headers={"Allow": "GET", "Content-Language": "en"},
         refuses_unknown=False,
     ),
     Owner(name="sojourn", paths=r".*", form=error_forms.plain, error=error_forms.PlainError),
@@ -102,4 +105,4 @@ def error_response(path: str, error: ApiError, status: int, headers: Mapping[str
     owner = owner_of(path)
     status = owner.statuses.get(status, status)
     body = msgspec.json.encode(owner.form(error, status, path)) + b"\n"
-    return web.Response(body=body, status=status, headers=headers, content_type="application/json")
+    return web.Response(body=body, status=status, headers={**owner.headers, **headers}, content_type="application/json")

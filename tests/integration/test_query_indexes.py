@@ -9,6 +9,8 @@ import pytest
 
 from query_api import sql
 from query_api.auth.sensors import table_filters
+from query_api.dialects.sps.query import query_filter
+from query_api.dialects.sps.session_fields import SESSION
 from query_api.filters import EVERYTHING, Filter, Names, matches_any, one_of_texts
 from query_api.paging import Page
 from query_api.shapes import Member, Shape
@@ -86,6 +88,12 @@ CASES = [
         lambda s: sql.newest_versions(SESSIONS, equal("session_id", "00150000"), 20),
         "PrimaryKey",
         "session_id",
+    ),
+    Case(
+        "sessions of an address, in any case of its letters",
+        lambda s: sql.newest_versions(SESSIONS, query_filter("client.ip:192.0.2.77", SESSION, "q", Names()), 20),
+        "Skip",
+        "lower_client",
     ),
     Case(
         "the newest candidates of an address",
