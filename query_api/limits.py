@@ -24,6 +24,9 @@ def query_settings(http: Http) -> dict[str, str]:
         "max_result_bytes": str(http.query_memory),
         "max_result_rows": str(_RESULT_ROWS),
         "max_threads": str(_THREADS),
+        # With FINAL too, conditions on the sorting key are looked at before other columns are read; on others never,
+        # as they may hold for an old version.
+        "optimize_move_to_prewhere_if_final": "1",
         "cancel_http_readonly_queries_on_client_close": "1",
         # The answer waits on the server's side until the query has ended: an error comes as an error, not in the
         # middle of rows, and a slow client holds no query. What exceeds the buffer goes to the server's disk.

@@ -12,6 +12,7 @@ from query_api.auth.sensors import table_filters
 from query_api.dialects.sps.query import query_filter
 from query_api.dialects.sps.session_fields import SESSION
 from query_api.filters import EVERYTHING, Filter, Names, matches_any, one_of_texts
+from query_api.limits import query_settings
 from query_api.paging import Page
 from query_api.shapes import Member, Shape
 from query_api.sources import EVENTS, SESSIONS
@@ -152,3 +153,13 @@ def test_a_restriction_to_sensors_is_one_by_the_primary_key(settings: Settings, 
 def test_counts_by_sensor_or_kind_read_the_projection(settings: Settings, filled: str) -> None:
     for filter in (Filter("kind = 'command'"), of_sensor(filled)):
         assert "ReadFromMergeTree (by_kind)" in explained(settings, sql.count(EVENTS, filter))
+
+
+def test_what_may_hold_for_an_old_version_is_looked_at_after_versions_are_merged(
+    settings: Settings, filled: str
+) -> None:
+    filter = of_sensor(filled).and_(Filter("state = 'open'"))
+    plan = explained(settings, sql.page_keys(SESSIONS, filter, _PAGE), **query_settings(settings.http))
+    before = "\n".join(re.findall(r"Prewhere filter column:.*", plan))
+    assert "sensor" in before, plan
+    assert "state" not in before and "removed" not in before, plan
