@@ -9,7 +9,7 @@ import msgspec
 from schemas.records import Connection, Event, Session
 
 #: Fields that the reader of a topic sets; from a sensor they are like any unknown field.
-_SET_BY_READER = {Event: {"offset", "index"}, Connection: {"source", "positions"}, Session: set[str]()}
+_SET_BY_READER = {Event: {"offset", "index", "connection"}, Connection: {"source", "positions"}, Session: set[str]()}
 _FILES: dict[type[msgspec.Struct], str] = {
     Event: "event.json",
     Connection: "connection.json",

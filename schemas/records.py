@@ -83,6 +83,10 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         b"{}"
     )
     flags: Annotated[list[str], Meta(description="What Sojourn changed or doubts, e.g. time_replaced")] = []
+    connection: Annotated[
+        msgspec.Raw,
+        Meta(description="The connection record it is, or the word alone; set by the reader, never by the sensor"),
+    ] = msgspec.Raw(b"")
     offset: Annotated[
         int, Meta(description="Offset in the source partition; set by the reader, never by the sensor")
     ] = 0

@@ -66,7 +66,7 @@ class ClosedConnection(OpenConnection, kw_only=True, omit_defaults=True, gc=Fals
 
 
 #: What the reader of the log sets; from a sensor they are fields like any unknown one.
-_EVENT_READERS = readers_of(OpenEvent, without={"offset", "index"})
+_EVENT_READERS = readers_of(OpenEvent, without={"offset", "index", "connection"})
 _CONNECTION_READERS = readers_of(OpenConnection, without={"source", "positions"})
 _EVENT_REQUIRED = required_of(OpenEvent)
 _CONNECTION_REQUIRED = required_of(OpenConnection)
@@ -80,7 +80,8 @@ _OTHER_TIMES = ("started", "ended", "first_time", "last_time")
 _other_times = attrgetter(*_OTHER_TIMES)
 
 _WITH_KEY = (Action.AMEND, Action.REMOVE)
-_NO_DETAILS = Event(sensor="-", time=0).details
+_NO_EVENT = Event(sensor="-", time=0)
+_NO_DETAILS = _NO_EVENT.details
 _BRACE = ord("{")
 
 
@@ -97,7 +98,12 @@ def decode_event(value: bytes) -> list[Decoded] | Rejection:
             unknown = _unknown(value, _EVENT_READERS)
         except (msgspec.DecodeError, RecursionError):
             return _event_field_by_field(value)
-    if event.offset or event.index or (event.details is not _NO_DETAILS and memoryview(event.details)[0] != _BRACE):
+    if (
+        event.offset
+        or event.index
+        or event.connection is not _NO_EVENT.connection
+        or (event.details is not _NO_DETAILS and memoryview(event.details)[0] != _BRACE)
+    ):
         return _event_field_by_field(value)
     field = "time"
     try:

@@ -24,6 +24,7 @@ _AT_ONCE = 256
 _decode_lines = msgspec.json.Decoder(ClosedEvent).decode_lines
 _decoder = DECODERS["sojourn.event"]
 _NO_DETAILS = Event(sensor="-", time=0).details
+_NO_CONNECTION = Event(sensor="-", time=0).connection
 _BRACE = ord("{")
 
 
@@ -66,6 +67,7 @@ def _finish(
     offsets: list[int],
 ) -> None:
     codes = CODES
+    no_connection = _NO_CONNECTION
     for event, message in zip(plain, messages, strict=True):
         offset = message.offset
         moment = event.time
@@ -78,6 +80,7 @@ def _finish(
             or event.ended is not None
             or event.offset
             or event.index
+            or event.connection is not no_connection
             or message.headers
             or (details is not _NO_DETAILS and memoryview(details)[0] != _BRACE)
         ):

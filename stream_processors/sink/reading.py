@@ -9,6 +9,7 @@ from producers.kafka.message import Message
 from schemas.dead_letters import DeadLetter, Reason, Stage
 from schemas.records import Session
 from schemas.topics import EVENTS, SESSIONS, format_of
+from stream_processors.sink.connections import stored_connection
 from stream_processors.sink.places import Place
 from stream_processors.sink.quick_events import read_events, record_id_of
 from stream_processors.sink.spool import Part, Row
@@ -51,6 +52,7 @@ class Reader:
             if isinstance(decoded, Rejection):
                 continue
             for record in decoded:
+                record.event.connection = stored_connection(record)
                 rows.append(record.event)
                 offsets.append(offset)
         return Reading(rows, offsets)
