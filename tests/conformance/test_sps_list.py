@@ -87,6 +87,7 @@ async def test_offsets_count_from_0_and_limits_end_at_500(api: Api, store: Store
         ({"start": "yesterday"}, "start"),
         ({"end": "2017-13-01"}, "end"),
         ({"start": "0001-01-01"}, "start"),
+        ({"start": "2017-01-25T10:00:00+99:99"}, "start"),
         ({"format": "xml"}, "format"),
         ({"q": "a", "snapshot": "nosuch", "search_after": "x"}, "search_after"),
     ],

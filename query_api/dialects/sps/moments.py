@@ -29,10 +29,10 @@ def micros(text: str, name: str) -> int:
         moment = datetime(year, month, day, hour, minute, second, fraction, tzinfo=UTC)
     except ValueError:
         raise _unfit(name) from None
-    offset = timedelta()
-    if found[9]:
-        offset = timedelta(hours=int(found[10]), minutes=int(found[11]))
-        offset = -offset if found[9] == "-" else offset
+    offset = timedelta(hours=int(found[10] or 0), minutes=int(found[11] or 0))
+    if offset >= timedelta(days=1):
+        raise _unfit(name)
+    offset = -offset if found[9] == "-" else offset
     return (moment - _EPOCH - offset) // timedelta(microseconds=1)
 
 
