@@ -148,6 +148,9 @@ class Http(msgspec.Struct, frozen=True, kw_only=True):
     origins: Annotated[
         str, Meta(description="Origins whose pages may use this API, https://name[:port] separated by commas")
     ] = ""
+    write_seconds: Annotated[
+        float, Meta(gt=0, description="Seconds that a write waits for Kafka, and then for reads to show it")
+    ] = 5.0
     unpaged_rows: Annotated[
         int, Meta(ge=-1, description="Rows of an answer without paging; 0 is no limit, -1 none on loopback, else 10⁶")
     ] = -1
