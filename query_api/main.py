@@ -41,7 +41,7 @@ def make_app(settings: Settings, *, follow_health: bool = True) -> web.Applicati
     app[OWN_TABLES] = Connection(settings, writes=True)
     app[GATE] = Gate(settings.http.concurrency, settings.http.concurrency_of_one)
     app[HEALTH] = Health()
-    app[WRITES] = Writes(settings.kafka, app[HEALTH])
+    app[WRITES] = Writes(settings.kafka, app[HEALTH], settings.http.write_seconds)
     setup_routes(app)
     app.on_response_prepare.append(middlewares.server_header)
     app.on_response_prepare.append(middlewares.cross_origin_headers)

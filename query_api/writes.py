@@ -1,8 +1,8 @@
 """Changes by an API: published to Kafka, then waited for until reads show them. Knows no dialect.
 
 A request's id is the ``record_id`` of its record, and the row that was changed carries it (``producers.writes``). An
-answer waits for that row: at the latest after 5 s it says that the change is acknowledged and will appear. Where
-Kafka does not acknowledge within 5 s, nothing that was not sent by then is sent later, and the answer is 503; whoever
+answer waits for that row: after ``http.write_seconds`` it says that the change is acknowledged and will appear. Where
+Kafka does not acknowledge in that time, nothing that was not sent by then is sent later, and the answer is 503; whoever
 asks again with the same ``Idempotency-Key`` asks for the same change, which is applied once (hard-questions: read
 your writes).
 """
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Seconds that Kafka has to acknowledge, and that an answer waits for a change to become visible.
-ACKNOWLEDGE, VISIBLE = 5.0, 5.0
 #: Seconds before the first look, and the longest pause between two.
 _FIRST_LOOK, _LONGEST_PAUSE = 0.02, 0.25
 
@@ -52,8 +50,10 @@ class Change(msgspec.Struct, frozen=True):
 class Writes:
     """The application's way to Kafka. Connects with the first change, and again after Kafka was away."""
 
-    def __init__(self, kafka: Kafka, health: Health) -> None:
+    def __init__(self, kafka: Kafka, health: Health, patience: float) -> None:
+        """``patience``: seconds that Kafka has to acknowledge, and then reads to show a change."""
         self._kafka = kafka
+        self._patience = patience
         self._health = health
         self._publisher: Publisher | None = None
         self._connecting = asyncio.Lock()
@@ -68,7 +68,7 @@ class Writes:
             # The same request came before.
             return True
         await self.publish(change.writes)
-        return await visible(reader, change.shown)
+        return await self.visible(reader, change.shown)
 
     async def publish(self, writes: Sequence[Write]) -> None:
         """Returns when Kafka has acknowledged all. Raises UnavailableError."""
@@ -80,7 +80,7 @@ class Writes:
 
         publisher: Publisher | None = None
         try:
-            async with asyncio.timeout(ACKNOWLEDGE):
+            async with asyncio.timeout(self._patience):
                 publisher = await self._connected()
                 futures = [await publisher.send(write.topic, write.key, write.value) for write in writes]
                 await asyncio.gather(*futures)
@@ -93,10 +93,26 @@ class Writes:
                 retry_after=2,
             ) from error
 
+    async def visible(self, reader: Reader, shown: Statement) -> bool:
+        """Whether reads show it within the time an answer may take."""
+        deadline = time.monotonic() + self._patience
+        pause = _FIRST_LOOK
+        while (left := deadline - time.monotonic()) > 0:
+            await asyncio.sleep(min(pause, left))
+            pause = min(_LONGEST_PAUSE, pause * 1.5)
+            try:
+                async with asyncio.timeout(self._patience):
+                    if await reader.number(shown):
+                        return True
+            except (UnavailableError, TimeoutError) as error:
+                # ClickHouse is away or busy; the change is acknowledged all the same.
+                log.info("a change cannot be looked for at the moment", error=repr(error))
+        return False
+
     async def close(self) -> None:
         if self._publisher is not None:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ACKNOWLEDGE):
+                async with asyncio.timeout(self._patience):
                     await self._publisher.stop()
         for task in self._leaving:
             task.cancel()
@@ -123,23 +139,6 @@ class Writes:
 
 
 WRITES = web.AppKey("writes", Writes)
-
-
-async def visible(reader: Reader, shown: Statement) -> bool:
-    """Whether reads show it within the time an answer may take."""
-    deadline = time.monotonic() + VISIBLE
-    pause = _FIRST_LOOK
-    while (left := deadline - time.monotonic()) > 0:
-        await asyncio.sleep(min(pause, left))
-        pause = min(_LONGEST_PAUSE, pause * 1.5)
-        try:
-            async with asyncio.timeout(VISIBLE):
-                if await reader.number(shown):
-                    return True
-        except (UnavailableError, TimeoutError) as error:
-            # ClickHouse is away or busy; the change is acknowledged all the same.
-            log.info("a change cannot be looked for at the moment", error=repr(error))
-    return False
 
 
 def in_sessions(targets: Sequence[Target], ids: Sequence[str]) -> Statement:

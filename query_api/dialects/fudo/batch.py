@@ -20,7 +20,7 @@ from query_api.dialects.fudo.request import OF_LIST, OF_ONE
 from query_api.dialects.fudo.request import parse as parse_query
 from query_api.documents import json_object
 from query_api.errors import ApiError, BadRequestError
-from query_api.writes import WRITES, Writes, part_of, request_id, visible
+from query_api.writes import WRITES, Writes, part_of, request_id
 
 #: Sessions that all lists of a batch may have together.
 ROWS_LIMIT = 10_000
@@ -119,7 +119,9 @@ class _Made:
             if failed:
                 one.status, one.members = 400, {"message": _NOT_MADE}
                 continue
-            self._reads_follow = self._reads_follow and await visible(self._caller.reader, prepared.change.shown)
+            self._reads_follow = self._reads_follow and await self._writes.visible(
+                self._caller.reader, prepared.change.shown
+            )
             one.status, one.members = await self._written(prepared, self._reads_follow)
 
     async def _written(self, prepared: Prepared, is_visible: bool) -> tuple[int, dict[str, object]]:
