@@ -82,16 +82,16 @@ def child(settings: Settings, expected: int) -> None:
     """A worker that says how fast it was, then ends itself."""
     began: list[float] = []
     done = 0
-    plan, deliver = Sessions.plan, Sessions.deliver
+    plan, finish = Sessions.plan, Sessions.done
 
     def timed_plan(self: Sessions, batch: RecordBatch) -> Published:
         if not began:
             began.extend((time.perf_counter(), time.process_time()))
         return plan(self, batch)
 
-    async def timed_deliver(self: Sessions, batch: RecordBatch, published: Published) -> None:
+    def timed_done(self: Sessions, batch: RecordBatch, published: Published) -> None:
         nonlocal done
-        await deliver(self, batch, published)
+        finish(self, batch, published)
         done += sum(1 for record in batch.records if record.key is not None)
         if done >= expected:
             print(f"CPU: {(time.process_time() - began[1]) / done * 1e6:.2f} µs per record")
@@ -99,7 +99,7 @@ def child(settings: Settings, expected: int) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     Sessions.plan = timed_plan  # type: ignore[method-assign]
-    Sessions.deliver = timed_deliver  # type: ignore[method-assign]
+    Sessions.done = timed_done  # type: ignore[method-assign]
     sys.exit(worker.run_worker(settings))
 
 

@@ -150,8 +150,10 @@ class Worker:
         return 0
 
     def _agents(self, app: Any) -> list[Lanes[Any]]:
-        router = Lanes(app, self._router.plan, self._router.deliver, self._imports.settle)
-        sessionizer = Lanes(app, self._sessions.plan, self._sessions.deliver)
+        router = Lanes(app, self._router.plan, self._router.send, self._router.done, self._imports.settle)
+        sessions = self._sessions
+        # Versions have revisions, so one that is sent again does no harm; connection records have only their order.
+        sessionizer = Lanes(app, sessions.plan, sessions.send, sessions.done, under_way=2)
         sources = batch_topics(app, *(topic.name for topic in topics.sensor_topics()))
 
         async def route(stream: Any) -> None:

@@ -21,13 +21,18 @@ from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
 from stream_processors.merging import count, identify, says_more
 from stream_processors.questions import Questions, Waiting
-from stream_processors.revisions import next_revision
+from stream_processors.recently_closed import RecentlyClosed
+from stream_processors.revisions import EXACT_RANK, OPEN_RANK, next_revision
+from stream_processors.short_sessions import short_version
 from stream_processors.stored_session import StoredSession
 from stream_processors.timers import Wheels
 
-_OPEN_RANK = 1 << 56
-_EXACT_RANK = 4 << 56
 _NEVER = 1 << 62
+# A member of an enumeration costs 65 ns to look up by its name, a tenth of decoding a record.
+_ACTIVITY, _CONNECT, _DISCONNECT = Action.ACTIVITY, Action.CONNECT, Action.DISCONNECT
+_AMEND, _COMPLETE, _REMOVE = Action.AMEND, Action.COMPLETE, Action.REMOVE
+_OPEN, _CLOSED = State.OPEN, State.CLOSED
+_NONE, _ENDED, _EXACT = EndReason.NONE, EndReason.DISCONNECT, DurationQuality.EXACT
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Session).decode
 
@@ -68,26 +73,31 @@ class IdentifiedSessions:
         self._guessed_at: dict[bytes, int] = {}
         #: Guessed closings and orphans that wait for late records, oldest first.
         self._kept: deque[bytes] = deque()
-        #: What ended by evidence, as the bytes of its last version, oldest first.
-        self._closed: dict[bytes, bytes] = {}
-        #: What may still change, the same way, longest untouched first: a quarter of what objects need.
+        #: Sessions of which nothing but a plain opening is known, since the versions were last taken: the opening and
+        #: its broker time. Most scanners close before that.
+        self._begun: dict[bytes, tuple[Connection, int]] = {}
+        #: Versions of those that did.
+        self._short: list[Version] = []
+        self._closed = RecentlyClosed(limits.max_closed, forgotten.add)
+        #: What may still change, as the bytes of its last version, longest untouched first: a quarter of what objects
+        #: need.
         self._asleep: dict[bytes, bytes] = {}
 
     def __len__(self) -> int:
-        return len(self._sessions) + len(self._asleep)
+        return len(self._sessions) + len(self._begun) + len(self._asleep)
 
     def restore(self, key: bytes, session: Session | StoredSession, value: bytes = b"") -> None:
         """Take back a session from a store; ``value``: all of it as JSON, where ``session`` has not all of it."""
         if isinstance(session, Session):
             value = _encode(session)
         if session.end_reason in EVIDENCE:
-            self._closed[key] = value
+            self._closed.keep(key, value)
             return
         if session.held:
             self._sessions[key] = _decode(value)
         else:
             self._asleep[key] = value
-        if session.state is State.OPEN:
+        if session.state is _OPEN:
             self.opened += 1
         else:
             self._guessed_at[key] = session.modified_at
@@ -97,21 +107,25 @@ class IdentifiedSessions:
     def apply(self, key: bytes, record: Connection, broker_time: int, offset: int) -> bool:
         """Merge one record; false when it had been applied before."""
         session = self._sessions.get(key)
-        if session is None and (key in self._closed or key in self._asleep):
-            session = self._wake(key)
         action = record.action
         if session is None:
-            if self._asked and key in self._asked:
-                return self._questions.ask(key, record, broker_time, offset)
-            places = self._forgotten.places
-            if places and places[hash(key) & MASK] and self._must_ask(key, record, broker_time, offset):
-                return True
-            if action is Action.CONNECT:
-                self._open(key, record, broker_time)
-                return True
-        elif action is Action.DISCONNECT and self._end(key, session, record, broker_time):
+            begun = self._begun.pop(key, None)
+            if begun is not None:
+                if action is _DISCONNECT and self._end_short(key, begun, record, broker_time):
+                    return True
+                session = self._settle(key, *begun)
+            elif (session := self._recall(key)) is None:
+                if self._asked and key in self._asked:
+                    return self._questions.ask(key, record, broker_time, offset)
+                places = self._forgotten.places
+                if places and places[hash(key) & MASK] and self._must_ask(key, record, broker_time, offset):
+                    return True
+                if action is _CONNECT:
+                    self._begin(key, record, broker_time)
+                    return True
+        if session is not None and action is _DISCONNECT and self._end(key, session, record, broker_time):
             return True
-        if action is Action.AMEND or action is Action.REMOVE:
+        if action is _AMEND or action is _REMOVE:
             return self._write(key, session, record, broker_time, offset)
         if session is None:
             session = self._await(key, record, broker_time, offset)
@@ -124,9 +138,9 @@ class IdentifiedSessions:
             if broker_time > session.modified_at:
                 session.modified_at = broker_time
         self._applied += 1
-        if action is Action.DISCONNECT:
+        if action is _DISCONNECT:
             self._disconnect(key, session, record)
-        elif action is Action.CONNECT or (record.opens and action is Action.ACTIVITY):
+        elif action is _CONNECT or (record.opens and action is _ACTIVITY):
             self._connect(key, session, record, broker_time)
         else:
             self._sign_of_life(key, session, record)
@@ -166,12 +180,21 @@ class IdentifiedSessions:
 
     def knows(self, key: bytes) -> bool:
         """Whether memory has the session."""
-        return key in self._sessions or key in self._asleep or key in self._closed
+        return key in self._sessions or key in self._begun or key in self._asleep or key in self._closed
+
+    def _recall(self, key: bytes) -> Session | None:
+        """A session that is no object now; None when memory does not have it."""
+        if key in self._asleep:
+            return self._wake(key)
+        value = self._closed.take(key)
+        if value is None:
+            return None
+        session = self._sessions[key] = _decode(value)
+        return session
 
     def _wake(self, key: bytes) -> Session:
         """An object again, for as long as this record or this batch takes."""
-        value = self._asleep.pop(key) if key in self._asleep else self._closed.pop(key)
-        session = self._sessions[key] = _decode(value)
+        session = self._sessions[key] = _decode(self._asleep.pop(key))
         return session
 
     def _go_on(self, key: bytes, waiting: list[Waiting]) -> None:
@@ -180,7 +203,7 @@ class IdentifiedSessions:
         if key in self._sessions or key in self._asleep:
             self._guessed_at[key] = self.now
         for record, broker_time, offset in waiting:
-            if record.action is Action.COMPLETE:
+            if record.action is _COMPLETE:
                 self.complete(key, record, broker_time, offset)
             else:
                 self.apply(key, record, broker_time, offset)
@@ -218,9 +241,10 @@ class IdentifiedSessions:
             if asked or self._must_ask(key, record, broker_time, offset):
                 return
         ended_at, kind = record.ended if record.ended is not None else record.time, record.disconnect_kind
-        record.action = Action.CONNECT
+        record.action = _CONNECT
         record.time = record.started if record.started is not None else record.time
         if self.apply(key, record, broker_time, offset):
+            self._settle_all()
             record.time, record.kind = ended_at, kind
             session = self._sessions[key]
             if record.key:
@@ -235,14 +259,15 @@ class IdentifiedSessions:
         All but what waits for its opening leaves memory as an object and stays as the bytes of its version: thousands
         of objects that die in another order than they were made cost more than all the rest.
         """
-        versions: list[Version] = []
+        self._settle_all()
+        versions, self._short = self._short, []
         closed, asleep = self._closed, self._asleep
         sessions = self._sessions
         for key, session in self._changed.items():
             value = _encode(session)
             versions.append((key, value, ()))
             if session.end_reason in EVIDENCE:
-                closed[key] = value
+                closed.keep(key, value)
                 del sessions[key]
                 self._forget_timers(key)
             else:
@@ -252,19 +277,45 @@ class IdentifiedSessions:
                     asleep[key] = value
                     del sessions[key]
         self._changed.clear()
-        if len(closed) > self.limits.max_kept:
-            oldest = list(islice(closed, len(closed) - self.limits.max_kept))
-            for key in oldest:
-                del closed[key]
-            self._forgotten.add(oldest)
         self.counters.add("connections_applied_total", self._applied)
         self.counters.add("sessions_opened_total", self._opened_total)
         self.counters.add("sessions_closed_total", self._closed_total)
         self._applied = self._opened_total = self._closed_total = 0
         return versions
 
-    def _open(self, key: bytes, record: Connection, broker_time: int) -> None:
-        """The common case, in one step: nothing known of this session, and it begins."""
+    def _begin(self, key: bytes, record: Connection, broker_time: int) -> None:
+        """The common case: nothing known of this session, and it begins."""
+        self._applied += 1
+        self._opened_total += 1
+        self.opened += 1
+        if record.time < self._boots.get(record.sensor, 0):
+            self._judge_restart(key, self._settle(key, record, broker_time))
+        else:
+            self._begun[key] = (record, broker_time)
+        if self.opened > self.limits.max_open:
+            self._evict()
+
+    def _end_short(self, key: bytes, begun: tuple[Connection, int], record: Connection, broker_time: int) -> bool:
+        """The other common case: what has just begun ends, and no more is known. False when it is not that case."""
+        opening, opened = begun
+        version = short_version(key, opening, opened, record, broker_time)
+        if version is None:
+            return False
+        self._short.append((key, version, ()))
+        self._closed.keep(key, version)
+        self._applied += 1
+        self._closed_total += 1
+        self.opened -= 1
+        return True
+
+    def _settle_all(self) -> None:
+        """Make a session of everything that has begun."""
+        begun, self._begun = self._begun, {}
+        for key, (record, broker_time) in begun.items():
+            self._settle(key, record, broker_time)
+
+    def _settle(self, key: bytes, record: Connection, broker_time: int) -> Session:
+        """The session that has begun with this record."""
         time = record.time
         positions = record.positions
         # Assigning costs half of what as many keyword arguments cost; this is the hottest line of the worker.
@@ -280,20 +331,14 @@ class IdentifiedSessions:
         session.opened_by = record.record_id
         session.connect_kind = record.kind
         session.version = 1
-        session.revision = _OPEN_RANK | time
+        session.revision = OPEN_RANK | time
         session.event_count = len(positions) or 1
         if positions:
             session.positions = {record.source: positions[-1]}
         if says_more(record):
             identify(session, record)
         self._sessions[key] = self._changed[key] = session
-        self._applied += 1
-        self._opened_total += 1
-        self.opened += 1
-        if self.opened > self.limits.max_open:
-            self._evict()
-        if self._boots:
-            self._judge_restart(key, session)
+        return session
 
     def _end(self, key: bytes, session: Session, record: Connection, broker_time: int) -> bool:
         """The other common case in one step: an open session ends, by one new record that says nothing else.
@@ -302,7 +347,7 @@ class IdentifiedSessions:
         """
         time = record.time
         start = session.started_at
-        if session.end_reason is not EndReason.NONE or start is None or time < start or session.last_activity_at > time:
+        if session.end_reason is not _NONE or start is None or time < start or session.last_activity_at > time:
             return False
         positions = record.positions
         if len(positions) != 1 or session.flags or not session.client_ip or says_more(record):
@@ -314,18 +359,18 @@ class IdentifiedSessions:
             return False
         counted[source] = position
         session.event_count += 1
-        session.state = State.CLOSED
-        session.end_reason = EndReason.DISCONNECT
+        session.state = _CLOSED
+        session.end_reason = _ENDED
         session.ended_at = session.last_activity_at = time
         session.duration = (time - start) / SECOND
-        session.duration_quality = DurationQuality.EXACT
+        session.duration_quality = _EXACT
         session.closed_by = record.record_id
         if record.kind:
             session.disconnect_kind = record.kind
         if broker_time > session.modified_at:
             session.modified_at = broker_time
         session.version += 1
-        revision = _EXACT_RANK | time
+        revision = EXACT_RANK | time
         session.revision = revision if revision > session.revision else session.revision + 1
         self._changed[key] = session
         self._applied += 1
@@ -353,13 +398,13 @@ class IdentifiedSessions:
         identify(session, record)
         count(session, record)
         self._sessions[key] = session
-        if record.action is Action.ACTIVITY and record.opens:
+        if record.action is _ACTIVITY and record.opens:
             session.started_at = record.time if record.first_time is None else record.first_time
             session.opened_by = record.record_id
             self._began(session)
         else:
             # A closing is published at once, hidden; anything less is read again after a crash.
-            session.held = record.action is Action.DISCONNECT
+            session.held = record.action is _DISCONNECT
             if not session.held:
                 self._held.hold(key, offset, broker_time)
                 self._wheels.set(session.sensor, key, record.time + self.limits.grace)
@@ -368,7 +413,7 @@ class IdentifiedSessions:
     def _connect(self, key: bytes, session: Session, record: Connection, broker_time: int) -> None:
         """An opening, or activity of a format in which any event is one: the earliest that is known began it."""
         ended_at = reported_end(session)
-        is_activity = record.action is Action.ACTIVITY
+        is_activity = record.action is _ACTIVITY
         began = record.first_time if is_activity and record.first_time is not None else record.time
         if session.started_at is None:
             was_public = not (self._held.release(key) or session.held)
@@ -384,7 +429,7 @@ class IdentifiedSessions:
                 # Its disconnect came first.
                 if was_public:
                     self.counters.add("session_corrected_total")
-                self._close(key, session, EndReason.DISCONNECT, ended_at)
+                self._close(key, session, _ENDED, ended_at)
             else:
                 self._judge_restart(key, session)
         elif (began, record.record_id) < (session.started_at, session.opened_by):
@@ -420,14 +465,14 @@ class IdentifiedSessions:
                 session.closed_by = record.record_id
                 close(session, reason, time)
         else:
-            if reason is not EndReason.NONE:
+            if reason is not _NONE:
                 self.counters.add("session_corrected_total")
             session.closed_by = record.record_id
-            self._close(key, session, EndReason.DISCONNECT, time)
+            self._close(key, session, _ENDED, time)
 
     def _sign_of_life(self, key: bytes, session: Session, record: Connection) -> None:
         """Activity, late facts, a repeated connect: renew, and take a guessed ending back."""
-        if record.action is not Action.ACTIVITY and record.action is not Action.CONNECT:
+        if record.action is not _ACTIVITY and record.action is not _CONNECT:
             return
         session.last_activity_at = max(session.last_activity_at, record.last_time or record.time)
         if session.end_reason in GUESSES:
@@ -437,7 +482,7 @@ class IdentifiedSessions:
             self._judge_restart(key, session)
 
     def _close(self, key: bytes, session: Session, reason: EndReason, ended_at: int) -> None:
-        if session.end_reason is EndReason.NONE:
+        if session.end_reason is _NONE:
             self.opened -= 1
             self._closed_total += 1
         close(session, reason, ended_at)
@@ -515,7 +560,7 @@ class IdentifiedSessions:
         grace = self.limits.grace
         if session.held:
             return session.last_activity_at + grace
-        if session.state is State.CLOSED:
+        if session.state is _CLOSED:
             return session.last_activity_at + 2 * idle + grace
         start = session.started_at if session.started_at is not None else session.last_activity_at
         deadline = self._interim.get(key, start + self.limits.interim) if self.limits.interim else _NEVER
@@ -557,19 +602,19 @@ class IdentifiedSessions:
 
     def _evict(self) -> None:
         """More open sessions than the limit: close the longest idle ones, one in a hundred at once."""
+        self._settle_all()
         surplus = max(1, self.limits.max_open // 100)
         idle = list(islice((key for key, value in self._asleep.items() if not _is_closed(value)), surplus))
         for key in idle:
             self._wake(key)
-        opened = (
-            item for item in self._sessions.items() if item[1].state is State.OPEN and not self._held.holds(item[0])
-        )
+        opened = (item for item in self._sessions.items() if item[1].state is _OPEN and not self._held.holds(item[0]))
         for key, session in nsmallest(surplus, opened, key=lambda item: item[1].last_activity_at):
             self.counters.add("sessions_evicted_total")
             self._guess(key, session, (session.last_activity_at, EndReason.EVICTED))
 
     def sensor_started(self, sensor: str, time: int) -> None:
         """Whatever this sensor had open before ``time`` has ended, whether it said so or not."""
+        self._settle_all()
         self._boots[sensor] = max(time, self._boots.get(sensor, 0))
         begins = _encode((sensor,))[:-1] + b","
         for key in [key for key, value in self._asleep.items() if key.startswith(begins) and not _is_closed(value)]:
@@ -579,7 +624,7 @@ class IdentifiedSessions:
                 self._judge_restart(key, session)
 
     def _judge_restart(self, key: bytes, session: Session) -> None:
-        if session.state is State.OPEN and session.last_activity_at < self._boots.get(session.sensor, 0):
+        if session.state is _OPEN and session.last_activity_at < self._boots.get(session.sensor, 0):
             end = self._due_end(session, 0)
             if end is not None:
                 self._guess(key, session, end)

@@ -10,7 +10,11 @@ _RANK_SHIFT = 56
 _TIME_MASK = (1 << _RANK_SHIFT) - 1
 
 _OPEN = 1
+_EVIDENCE = 4
 _REMOVED = 5
+#: What the revisions of open sessions, and of those that ended by evidence, begin with.
+OPEN_RANK = _OPEN << _RANK_SHIFT
+EXACT_RANK = _EVIDENCE << _RANK_SHIFT
 _RANK_OF_END = {
     EndReason.NONE: _OPEN,
     EndReason.ORPHAN: 0,
@@ -19,8 +23,8 @@ _RANK_OF_END = {
     EndReason.EVICTED: 2,
     EndReason.SUPERSEDED: 3,
     EndReason.SENSOR_RESTART: 3,
-    EndReason.DISCONNECT: 4,
-    EndReason.COMPLETE: 4,
+    EndReason.DISCONNECT: _EVIDENCE,
+    EndReason.COMPLETE: _EVIDENCE,
 }
 
 

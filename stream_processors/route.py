@@ -185,20 +185,23 @@ class Router:
             "is lost: mend the sensor or the decoder, or allow more, then start the worker again"
         )
 
-    async def deliver(self, batch: RecordBatch, routed: Routed) -> None:
-        """Publish a batch and wait until Kafka has it. Raises KafkaError; may then be called again.
-
-        Raises TooManyBadRecordsError after the letters of a batch that had too many are there to be looked at.
-        """
+    async def send(self, batch: RecordBatch, routed: Routed) -> list[asyncio.Future[object]]:
+        """Queue what a batch leads to. Raises KafkaError; may be called again."""
         publisher = self._publisher
-        futures = []
+        futures: list[asyncio.Future[object]] = []
         if routed.connections:
             partitions = await publisher.partitions_of(topics.CONNECTIONS)
             for partition, items in by_partition(routed.connections, partitions).items():
                 futures += await publisher.send_batch(topics.CONNECTIONS, partition, items)
         if routed.letters:
             futures += await send_letters(publisher, routed.letters)
-        await asyncio.gather(*futures)
+        return futures
+
+    def done(self, batch: RecordBatch, routed: Routed) -> None:
+        """Kafka has it: what the sensors' clocks said counts from now on.
+
+        Raises TooManyBadRecordsError now that the letters of a batch that had too many are there to be looked at.
+        """
         if routed.too_many:
             raise TooManyBadRecordsError(routed.too_many)
         self._clock(batch.tp).observe(routed.times)

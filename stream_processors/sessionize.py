@@ -25,7 +25,7 @@ from stream_processors.writes import Write
 
 _decode_connection = msgspec.json.Decoder(Connection).decode
 #: Records applied before their versions are encoded: what was just made is still in the processor's cache then.
-_SLICE = 250
+_SLICE = 1000
 
 #: Seconds between two looks whether a batch is delivered.
 _DELIVERY_PAUSE = 0.005
@@ -63,6 +63,8 @@ class Published(msgspec.Struct):
 
     sessions: list[Item] = []
     letters: list[DeadLetter] = []
+    #: Commits of this batch must not pass this offset: what was held when it had been applied.
+    floor: int | None = None
 
 
 class Sessions:
@@ -85,16 +87,21 @@ class Sessions:
             self._apply(owned.machine, batch.tp, batch.records[begin : begin + _SLICE], published.letters)
             published.sessions += owned.machine.take_versions()
         self._count(owned.machine)
+        published.floor = owned.floor()
         return published
 
-    async def deliver(self, batch: RecordBatch, published: Published) -> None:
-        """Publish and wait for Kafka, then move the commit floor. Raises KafkaError; may then be called again."""
+    async def send(self, batch: RecordBatch, published: Published) -> list[asyncio.Future[object]]:
+        """Queue the versions of a batch. Raises KafkaError; may be called again."""
+        return await self._send(batch.tp.partition, published)
+
+    def done(self, batch: RecordBatch, published: Published) -> None:
+        """Kafka has them: move the commit floor."""
         owned = self.owned[batch.tp.partition]
-        await self._publish(batch.tp.partition, published)
         owned.unpublished -= 1
         owned.delivered += 1
         owned.position = batch.last + 1
-        self._intake.ledger.hold(batch.tp, owned.floor())
+        # A batch behind this one may have been applied and let go of what was held; its versions are not safe yet.
+        self._intake.ledger.hold(batch.tp, published.floor if owned.unpublished else owned.floor())
 
     async def sweep(self, partition: int, wanted: Callable[[], bool]) -> None:
         """Let a machine close what silent sensors left open, and publish it."""
@@ -199,12 +206,15 @@ class Sessions:
         )
 
     async def _publish(self, partition: int, published: Published) -> None:
-        futures = []
+        await asyncio.gather(*await self._send(partition, published))
+
+    async def _send(self, partition: int, published: Published) -> list[asyncio.Future[object]]:
+        futures: list[asyncio.Future[object]] = []
         if published.sessions:
             futures += await self._publisher.send_batch(topics.SESSIONS, partition, published.sessions)
         if published.letters:
             futures += await send_letters(self._publisher, published.letters)
-        await asyncio.gather(*futures)
+        return futures
 
     def _count(self, machine: Sessionizer) -> None:
         counts = machine.counters.values

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -42,7 +42,11 @@ class Reader:
 
 @asynccontextmanager
 async def reading(
-    settings: Settings, group: str, topic: str, deliver: Callable[[RecordBatch], Awaitable[None]] | None = None
+    settings: Settings,
+    group: str,
+    topic: str,
+    deliver: Callable[[RecordBatch], Coroutine[Any, Any, None]] | None = None,
+    under_way: int = 1,
 ) -> AsyncIterator[Reader]:
     app = make_app(settings, group)
     intake = Intake(settings, Counters())
@@ -52,11 +56,10 @@ async def reading(
     def plan(batch: RecordBatch) -> None:
         reader.batches.append(batch)
 
-    async def delivered(batch: RecordBatch, _: None) -> None:
-        if deliver is not None:
-            await deliver(batch)
+    async def send(batch: RecordBatch, _: None) -> list[asyncio.Future[None]]:
+        return [] if deliver is None else [asyncio.ensure_future(deliver(batch))]
 
-    lanes = Lanes(app, plan, delivered)
+    lanes = Lanes(app, plan, send, lambda *_: None, under_way=under_way)
 
     async def agent(stream: Any) -> None:
         await lanes.run(stream)
@@ -148,12 +151,42 @@ async def test_an_agent_that_waits_stops_the_fetching(settings: Settings, topic:
             ledger = reader.intake.ledger
             return sum(len(ledger._entries[tp].under_way) for tp in ledger.partitions())
 
-        await until(lambda: reader.batches and under_way() > 4, 30, lambda: "nothing came")
-        seen = -1
-        while under_way() != seen:
-            seen = under_way()
-            await asyncio.sleep(1)
-        # Per partition one at work and two in its lane, four in the queue, one or two on their way into it.
-        assert seen <= 2 * 3 + 4 + 3
-        gate.set()
+        try:
+            await until(lambda: reader.batches and under_way() > 4, 30, lambda: "nothing came")
+            seen = -1
+            while under_way() != seen:
+                seen = under_way()
+                await asyncio.sleep(1)
+            # Per partition one at work and two in its lane, four in the queue, one or two on their way into it.
+            assert seen <= 2 * 3 + 4 + 3
+        finally:
+            gate.set()
         await until(lambda: reader.records() >= 10_000, 60, lambda: f"{reader.records()} records came")
+
+
+async def test_batches_under_way_at_once_are_committed_in_order(settings: Settings, topic: str) -> None:
+    group = f"g-{topic}"
+    small = msgspec.structs.replace(settings, worker=msgspec.structs.replace(settings.worker, batch=50))
+    await fill(small, topic, 1_000)
+    gate = asyncio.Event()
+
+    async def first_waits(batch: RecordBatch) -> None:
+        if batch.records[0].offset == 0:
+            await gate.wait()
+
+    async with reading(small, group, topic, first_waits, under_way=2) as reader:
+        try:
+            await until(
+                lambda: len(reader.batches) == 2 * PARTITIONS, 30, lambda: f"{len(reader.batches)} batches came"
+            )
+            await asyncio.sleep(2 * settings.kafka.commit_interval)
+            # The second batch is done, the first is not: nothing may be committed.
+            assert set(await committed(settings, group, topic)) <= {-1, 0}
+        finally:
+            gate.set()
+
+        async def at_the_end() -> bool:
+            return await committed(settings, group, topic) == [1_000, 1_000]
+
+        await until(at_the_end, 30, lambda: f"due: {reader.intake.ledger.due()}")
+    assert reader.records() == 2_000
