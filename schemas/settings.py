@@ -133,9 +133,9 @@ class Http(msgspec.Struct, frozen=True, kw_only=True):
     ] = 8
     tls_cert: Annotated[str, Meta(description="File of the certificate (PEM, with its chain); empty is no TLS")] = ""
     tls_key: Annotated[str, Meta(description="File of the certificate's key (PEM)")] = ""
-    tls_self_signed: Annotated[
-        bool, Meta(description="TLS with a certificate of its own, made in the data folder")
-    ] = False
+    tls_self_signed: Annotated[bool, Meta(description="TLS with a certificate of its own, made in the data folder")] = (
+        False
+    )
     auth_file: Annotated[
         str, Meta(description="File of users and tokens; empty is credentials.json in the data folder")
     ] = ""
