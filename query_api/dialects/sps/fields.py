@@ -35,7 +35,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     nullable: bool = False
     #: For a time: the column or expression that is a DateTime64.
     moment: str = ""
-    #: The value as JSON text, where that is not the expression's own.
+    #: The value as JSON text, where that is not the expression's own; never NULL unless ``nullable``.
     json: str = ""
     #: Type of the JSON value, where that is not the kind's.
     type: Any = None
@@ -49,7 +49,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def text(self) -> str:
         """JSON text of the value, ``null`` where there is none."""
-        return f"assumeNotNull(toString(ifNull({self.json or f'toJSONString({self.expression})'}, 'null')))"
+        text = self.json or f"toJSONString({self.expression})"
+        return f"ifNull({text}, 'null')" if self.nullable else text
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,9 +29,11 @@ class Found(msgspec.Struct, frozen=True):
     event_count: int
 
     @property
-    def has_own_id(self) -> bool:
-        """Whether the sensor names its sessions: then its events name them too."""
-        return _parts(self.key) == [self.sensor, self.session_id]
+    def parts(self) -> list[str]:
+        """What its key is made of, where the sensor does not name its sessions; empty where it does."""
+        if self.key in ("", _encode([self.sensor, self.session_id]).decode()):
+            return []
+        return _parts(self.key)
 
 
 _SHAPE = Shape(
@@ -40,6 +42,7 @@ _SHAPE = Shape(
         for name in Found.__struct_fields__
     )
 )
+_encode = msgspec.json.Encoder().encode
 _parts = msgspec.json.Decoder(list[str]).decode
 _decode = msgspec.json.Decoder(Found).decode
 
@@ -63,7 +66,8 @@ def no_session() -> NotFoundError:
 
 def events_of(session: Found) -> Filter:
     """The events of a session: those with its id, or those between the same ends while it lasted."""
-    if session.has_own_id:
+    parts = session.parts
+    if not parts:
         return Filter(
             "sensor = {sensor:String} AND session_id = {id:String}",
             {"sensor": session.sensor, "id": session.session_id},
@@ -74,7 +78,6 @@ def events_of(session: Found) -> Filter:
         "session_id = '' AND time >= fromUnixTimestamp64Micro({from:Int64}, 'UTC')"
         " AND time <= fromUnixTimestamp64Micro({until:Int64}, 'UTC')"
     )
-    parts = _parts(session.key)
     if len(parts) == 1:
         mac = "replaceRegexpAll(lower(mac), '[-:.]', '') = {mac:String}"
         return Filter(f"{mac} AND {while_it_lasted}", {"mac": parts[0], **values})

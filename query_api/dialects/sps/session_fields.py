@@ -33,7 +33,7 @@ def _keyword(name: str, expression: str, lowered: str = "", json: str = "", list
 
 def _text(name: str, column: str, lowered: str = "", listed: bool = True) -> Field:
     """A text that is null where it is not known."""
-    return _keyword(name, column, lowered, f"toJSONString(nullIf({column}, ''))", listed)
+    return _keyword(name, column, lowered, f"if({column} = '', 'null', toJSONString({column}))", listed)
 
 
 def _int(name: str, expression: str, nullable: bool = False, json: str = "") -> Field:
@@ -41,7 +41,7 @@ def _int(name: str, expression: str, nullable: bool = False, json: str = "") -> 
 
 
 def _port(name: str, column: str) -> Field:
-    return _int(name, column, json=f"toJSONString(nullIf({column}, 0))")
+    return _int(name, column, json=f"if({column} = 0, 'null', toString({column}))")
 
 
 def _bool(name: str, expression: str, listed: bool = True) -> Field:
@@ -96,7 +96,7 @@ def _has_event(name: str, kind: str) -> Field:
 def _address(prefix: str, side: str, name: str) -> list[Field]:
     return [
         _text(f"{prefix}.ip", f"{side}_ip", f"lower({side}_ip)"),
-        _keyword(f"{prefix}.name", name, json=f"toJSONString(nullIf({name}, ''))"),
+        _text(f"{prefix}.name", name),
         _port(f"{prefix}.port", f"{side}_port"),
     ]
 
@@ -126,7 +126,7 @@ _SHOWN = [
     _keyword("node_id", "toString(reinterpretAsUUID(MD5(sensor)))"),
     _keyword("origin", "'RECORDING'"),
     _bool("phantom", "false"),
-    _keyword("protocol", "upper(protocol)", "protocol", "toJSONString(nullIf(upper(protocol), ''))"),
+    _text("protocol", "upper(protocol)", "protocol"),
     _bool("recording.archived", "false"),
     _nothing("recording.audit_trail.archive", "null"),
     _keyword("recording.audit_trail.download.href", f"concat({_HREF}, '/audit_trail')"),
