@@ -80,6 +80,8 @@ class IdentifiedSessions:
         self._short: list[Version] = []
         self._closed = RecentlyClosed(limits.max_closed, forgotten.add)
         #: What may still change, as the bytes of its last version, longest untouched first: a quarter of what objects
+        #: The bytes of what is an object for the moment.
+        self._woken: dict[bytes, bytes] = {}
         #: need.
         self._asleep: dict[bytes, bytes] = {}
 
@@ -189,12 +191,15 @@ class IdentifiedSessions:
         value = self._closed.take(key)
         if value is None:
             return None
-        session = self._sessions[key] = _decode(value)
-        return session
+        return self._awake(key, value)
 
     def _wake(self, key: bytes) -> Session:
         """An object again, for as long as this record or this batch takes."""
-        session = self._sessions[key] = _decode(self._asleep.pop(key))
+        return self._awake(key, self._asleep.pop(key))
+
+    def _awake(self, key: bytes, value: bytes) -> Session:
+        self._woken[key] = value
+        session = self._sessions[key] = _decode(value)
         return session
 
     def _go_on(self, key: bytes, waiting: list[Waiting]) -> None:
@@ -277,6 +282,16 @@ class IdentifiedSessions:
                     asleep[key] = value
                     del sessions[key]
         self._changed.clear()
+        for key, value in self._woken.items():
+            # Woken for nothing, by a repeated record for instance: its bytes are as they were.
+            unchanged = sessions.get(key)
+            if unchanged is not None and not unchanged.held:
+                del sessions[key]
+                if unchanged.end_reason in EVIDENCE:
+                    closed.keep(key, value)
+                else:
+                    asleep[key] = value
+        self._woken.clear()
         self.counters.add("connections_applied_total", self._applied)
         self.counters.add("sessions_opened_total", self._opened_total)
         self.counters.add("sessions_closed_total", self._closed_total)
@@ -525,8 +540,13 @@ class IdentifiedSessions:
                     self._wheels.set(sensor, key, watermark + SECOND)
             elif value:
                 self._expire_open(key, self._wake(key), watermark)
-            elif key in self._sessions:
-                self.stop_waiting(key)
+            elif (session := self._sessions.get(key)) is not None:
+                if session.held or self._held.holds(key):
+                    self.stop_waiting(key)
+                elif session.state is _OPEN:
+                    self._expire_open(key, session, watermark)
+                else:
+                    self._wheels.set(sensor, key, watermark + SECOND)
 
     def stop_waiting(self, key: bytes) -> None:
         """Grace is over for a session that nothing has opened: ask the store, or give it up."""

@@ -365,6 +365,24 @@ def test_what_changed_in_a_batch_is_not_forgotten_by_a_tick_of_the_same_batch() 
     assert [session.server_name for session in machine.machine.take_changes()] == ["db-1"]
 
 
+def test_a_session_that_a_repeated_record_woke_times_out_all_the_same() -> None:
+    opening = connect(at(10), source="e/t/0", positions=[1])
+    machine = Machine().feed(opening).feed(opening).reach(at(20))
+    assert machine.session("a").end_reason is EndReason.IDLE_TIMEOUT
+
+
+def test_a_session_that_outlives_a_restart_of_its_sensor_times_out_all_the_same() -> None:
+    machine = Machine().feed(connect(at(10)), Connection(action=Action.SENSOR_START, sensor="s", time=at(9)))
+    assert machine.reach(at(20)).session("a").end_reason is EndReason.IDLE_TIMEOUT
+
+
+def test_a_session_that_changes_beside_the_tick_that_is_beyond_its_limit_is_closed_by_that_tick() -> None:
+    machine = Machine().feed(connect(at(10)))
+    fact = Connection(action=Action.ANNOTATE, sensor="s", session_id="a", time=at(10.1), server_name="db-1")
+    machine.machine.apply(session_key(fact), fact, machine.now, 1)
+    assert machine.reach(at(20)).session("a").end_reason is EndReason.IDLE_TIMEOUT
+
+
 def test_a_late_fact_is_annotated() -> None:
     fact = Connection(action=Action.ANNOTATE, sensor="s", session_id="a", time=at(10.5), server_name="db-1")
     assert Machine().feed(connect(at(10)), fact).session("a").server_name == "db-1"
