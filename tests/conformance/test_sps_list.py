@@ -185,6 +185,9 @@ async def test_content_finds_sessions_by_what_was_seen_in_them(api: Api, store: 
         return sorted(key[-1] for key in keys(await api.get(ours(sensor, content=content))))
 
     assert await found(sensor) == ["0", "1"]
+    # With bounds only the events near them are looked at: the sessions are of 2018, the events of 2023.
+    assert keys(await api.get(ours(sensor, content=sensor, end="2018-09-16"))) == []
+    assert len(keys(await api.get(ours(sensor, content=sensor, start="2018-09-15", end="2024-01-01")))) == 2
     # Each word may be in another event of the session.
     assert await found(f"sudo AND {sensor} AND NOT rm") == ["1"]
     assert await found(f'"rm {sensor}"') == ["0"]

@@ -1,6 +1,6 @@
 """The properties of the events of a session (sps-session-events.txt), and of the content of all sessions."""
 
-from query_api.dialects.sps.fields import Field, Kind, catalogue, moment
+from query_api.dialects.sps.fields import Catalogue, Field, Kind, catalogue, moment
 
 #: Type of an event by its kind; kinds that are no type of SPS are not among its events.
 TYPES = {
@@ -41,15 +41,17 @@ _CONTENT = {
     "title": f"if(kind = 'window_title', {CONTENT}, '')",
 }
 #: Sessions that have an event of which something holds.
-_HAS_EVENT = "(sensor, session_id) IN (SELECT sensor, session_id FROM events WHERE session_id != '' AND {})"
+_HAS_EVENT = "(sensor, session_id) IN (SELECT sensor, session_id FROM events WHERE session_id != ''{bounds} AND {})"
 #: Each term is a search through the events of its own.
 _SEARCHES = 10
 
 CONTENT_OF_EVENTS = catalogue(
     [Field(name=name, kind=Kind.TEXT, expression=text) for name, text in _CONTENT.items()], plain=("content",)
 )
-CONTENT_OF_SESSIONS = catalogue(
-    [Field(name=name, kind=Kind.TEXT, expression=text, around=_HAS_EVENT) for name, text in _CONTENT.items()],
-    plain=("content",),
-    terms=_SEARCHES,
-)
+
+
+def content_of_sessions(bounds: str) -> Catalogue:
+    """``bounds``: conditions on the events that are looked at, each with its AND before it."""
+    around = _HAS_EVENT.replace("{bounds}", bounds.replace("{", "{{").replace("}", "}}"))
+    fields = [Field(name=name, kind=Kind.TEXT, expression=text, around=around) for name, text in _CONTENT.items()]
+    return catalogue(fields, plain=("content",), terms=_SEARCHES)

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from query_api.dialects.sps import answers, csv_rows, links, request
 from query_api.dialects.sps.body import object_text, tree_of
-from query_api.dialects.sps.event_fields import CONTENT_OF_SESSIONS
+from query_api.dialects.sps.event_fields import content_of_sessions
 from query_api.dialects.sps.fields import Field
 from query_api.dialects.sps.paths import AUDIT, SESSIONS_PATH
 from query_api.dialects.sps.query import query_filter
@@ -24,6 +24,8 @@ from query_api.sql import Source
 
 PATH = SESSIONS_PATH
 PARENT = AUDIT
+
+_DAY = 86_400 * 1_000_000
 
 #: Parameters that choose sessions.
 CHOOSING = ("q", "content", "start", "end")
@@ -81,14 +83,27 @@ def chosen_sessions(given: Parameters) -> Filter:
     chosen = EVERYTHING
     if query := given.get("q", "").strip():
         chosen = chosen.and_(query_filter(query, SESSION, "q", names))
-    if content := given.get("content", "").strip():
-        chosen = chosen.and_(query_filter(content, CONTENT_OF_SESSIONS, "content", names))
     start, end = request.times(given)
+    if content := given.get("content", "").strip():
+        chosen = chosen.and_(_with_content(content, start, end, names))
     if start is not None:
         chosen = chosen.and_(_bounded(">=", start, "started_at", names))
     if end is not None:
         chosen = chosen.and_(_bounded("<", end, "ended_at", names))
     return chosen
+
+
+def _with_content(content: str, start: int | None, end: int | None, names: Names) -> Filter:
+    """Events lie between the ends of their session but for a sensor's doubtful clock: a day more is looked at."""
+    bounds = ""
+    values: dict[str, int] = {}
+    for comparison, micros in ((">=", start and start - _DAY), ("<", end and end + _DAY)):
+        if micros is not None:
+            name = names.next()
+            bounds += f" AND time {comparison} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
+            values[name] = micros
+    found = query_filter(content, content_of_sessions(bounds), "content", names)
+    return found.and_(Filter("true", {**values}))
 
 
 def _bounded(comparison: Literal[">=", "<"], micros: int, column: str, names: Names) -> Filter:
