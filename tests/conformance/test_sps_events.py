@@ -10,7 +10,7 @@ import pytest
 
 from producers.formats import DECODERS, Rejection, Source, decode
 from tests.conformance.conftest import Api
-from tests.conformance.sps import api, commands, path, query, session
+from tests.conformance.sps import BEGIN, api, commands, path, query, session
 from tests.conformance.store import Store, micros, moment
 
 __all__ = ["api"]
@@ -345,3 +345,20 @@ async def test_channels_are_those_of_the_recording(api: Api, store: Store, senso
     # The events of the shell name it.
     items = (await api.get(f"{path(ids[1])}/events" + query(q="type:command")))["items"]
     assert {item["channels_id"] for item in items} == {"0"} and items[0]["action"] == "uname -a"
+
+
+async def test_details_that_no_reader_of_json_takes_are_no_obstacle(api: Api, store: Store, sensor: str) -> None:
+    store.sessions([session(sensor, sensor, event_count=3)])
+    row = {"sensor": sensor, "session_id": sensor, "time": micros(BEGIN), "kind": "forward"}
+    nines = "9" * 400
+    details = [
+        '{"x": 1e999, "dst_port": 80}',
+        f'{{"dst_port": {nines}}}',
+        "no JSON",
+        '{"dst_port": "80"}',
+        '{"a": "\\ud800"}',
+    ]
+    store.events([{**row, "details": text} for text in details])
+    bodies = [item["body"] for item in (await api.get(f"{path(sensor)}/channels"))["items"]]
+    assert [body["type"] for body in bodies] == ["local forward"] * 5
+    assert bodies[0]["connected.port"] == 80

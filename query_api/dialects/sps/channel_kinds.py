@@ -1,7 +1,6 @@
 """Channels made of a session's events (sps-facts 1.9): shells, commands without a shell, files, forwards. Pure."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
@@ -13,14 +12,24 @@ KINDS = ("command", "terminal", "client", "upload", "download", "forward")
 
 
 class Seen(msgspec.Struct, frozen=True):
-    """What channels are made of: one event; times are microseconds since 1970 UTC."""
+    """What channels are made of: one event; times are microseconds since 1970 UTC.
+
+    Of its details: whether they have the size of a terminal, the sensor's word for what happened, the direction of a
+    forward and its ends. Empty and 0 where they have no such thing.
+    """
 
     kind: str
     time: int
-    started: int | None
-    channel: str
-    action: str
-    details: dict[str, Any]
+    started: int | None = None
+    channel: str = ""
+    action: str = ""
+    has_size: bool = False
+    eventid: str = ""
+    direction: str = ""
+    orig_ip: str = ""
+    orig_port: int = 0
+    dst_ip: str = ""
+    dst_port: int = 0
 
 
 class Channel(msgspec.Struct, omit_defaults=True, rename={
@@ -72,7 +81,7 @@ def channels_of(protocol: str, events: Sequence[Seen]) -> list[Channel]:
 
 def _tells(event: Seen) -> bool:
     """Whether an event is of a channel; of what a client says of itself, only the size of its terminal is."""
-    return event.kind != "client" or "width" in event.details
+    return event.kind != "client" or event.has_size
 
 
 def _session_channel(key: str, protocol: str, events: list[Seen]) -> Channel:
@@ -96,23 +105,18 @@ def _session_channel(key: str, protocol: str, events: list[Seen]) -> Channel:
 
 
 def _forward(key: str, event: Seen) -> Channel:
-    details = event.details
-    remote = "tunnelproxy" in str(details.get("eventid", "")) or details.get("direction") == "remote"
+    remote = "tunnelproxy" in event.eventid or event.direction == "remote"
     return Channel(
         key,
         REMOTE_FORWARD if remote else LOCAL_FORWARD,
         event.time,
         event.time,
-        originator_address=_text(details.get("orig_ip")),
-        originator_port=_port(details.get("orig_port")),
-        connected_address=_text(details.get("dst_ip")),
-        connected_port=_port(details.get("dst_port")),
+        originator_address=event.orig_ip or None,
+        originator_port=_port(event.orig_port),
+        connected_address=event.dst_ip or None,
+        connected_port=_port(event.dst_port),
     )
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _port(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 65535 else None
+def _port(number: int) -> int | None:
+    return number if 0 < number <= 65535 else None

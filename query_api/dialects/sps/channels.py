@@ -16,7 +16,7 @@ from query_api.errors import NotFoundError
 from query_api.filters import Filter
 from query_api.keys import reader_of
 from query_api.paging import Slice
-from query_api.shapes import Member, Shape, json_object
+from query_api.shapes import Member, Shape
 
 #: Events that channels are made of, the earliest of a session.
 _EVENTS = 10_000
@@ -30,7 +30,12 @@ _SHAPE = Shape(
         Member("started", "toUnixTimestamp64Micro(started)"),
         Member("channel", "channel_id"),
         Member("action", "action"),
-        Member("details", json_object("details"), raw=True),
+        Member("has_size", "JSONHas(details, 'width')"),
+        *(
+            Member(name, f"JSONExtractString(details, '{name}')")
+            for name in ("eventid", "direction", "orig_ip", "dst_ip")
+        ),
+        *(Member(name, f"JSONExtractInt(details, '{name}')") for name in ("orig_port", "dst_port")),
     )
 )
 _decode = msgspec.json.Decoder(list[Seen]).decode
