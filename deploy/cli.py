@@ -304,6 +304,46 @@ def replay(
     raise typer.Exit(1 if refused else 0)
 
 
+@app.command()
+def reconcile(
+    start: Annotated[str, typer.Option("--from", help="Event time, e.g. 2026-11-22T00:00:00Z; without a zone: UTC.")],
+    to: Annotated[str, typer.Option("--to", help="Event time; excluded.")],
+    apply: Annotated[bool, typer.Option("--apply", help="Repair: store missing rows, publish corrected sessions.")] = (
+        False
+    ),
+    settled: Annotated[
+        float, typer.Option(min=0, help="Seconds that a session must not have changed; later ones are left out.")
+    ] = 60.0,
+) -> None:
+    """Make the sessions of a range once more of what events holds, and say what differs, field by field.
+
+    Also says which offsets of a partition have no row though they should, and which rows are stored twice. Exit code 0
+    when all is right, or was repaired, 1 when something is left.
+    """
+    settings = _settings()
+    from deploy.reconcile import ReconcileError, run_reconcile
+    from schemas.times import parse_time
+
+    _silence_libraries()
+    bounds = []
+    for name, text in (("--from", start), ("--to", to)):
+        try:
+            bounds.append(parse_time(text))
+        except ValueError:
+            _fail(f"{name} {text}: a time like 2026-11-22T01:04:19Z was expected", 2)
+    try:
+        found = run_reconcile(settings, bounds[0], bounds[1], apply, settled, typer.echo)
+    except ReconcileError as error:
+        _fail(str(error), 1)
+        raise
+    typer.echo(
+        f"{found.sessions} sessions: {found.different} differ, {found.published} repaired;"
+        f" rows of events: {found.missing_rows} missing, {found.restored_rows} stored now, {found.double_rows} double"
+        + (f"; {found.unsettled} sessions changed less than {settled:g} s ago: left out" if found.unsettled else "")
+    )
+    raise typer.Exit(1 if found.is_wrong else 0)
+
+
 _ReasonOption = Annotated[Reason | None, typer.Option(help="Only letters with this reason.")]
 _StageOption = Annotated[Stage | None, typer.Option(help="Only letters of this stage.")]
 _FromOption = Annotated[int, typer.Option("--from", min=0, help="Begin at this offset of dead-letters.")]

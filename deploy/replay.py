@@ -42,7 +42,7 @@ async def _replay(
     settings: Settings, topic: str, first: int, last: int | None, partition: int | None
 ) -> dict[int, Refilled]:
     epoch = (await epochs_of(settings.kafka, {topic}))[topic]
-    settled = await _settled(settings.kafka, topic)
+    settled = await settled_offsets(settings.kafka, topic)
     if partition is not None and partition not in settled:
         raise ReplayError(f"--partition {partition}: {topic} has the partitions 0 to {len(settled) - 1}")
     writer = Writer(settings.clickhouse, alert_rules(settings.sink.alerts))
@@ -57,7 +57,7 @@ async def _replay(
     return found
 
 
-async def _settled(kafka: Kafka, topic: str) -> dict[int, int]:
+async def settled_offsets(kafka: Kafka, topic: str) -> dict[int, int]:
     """Partition → the first offset that the sink has not settled; what comes from there on is its own to store."""
     places = [TopicPartition(topic, number) for number in range(kafka.partitions)]
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap, client_id="sojourn-replay")

@@ -14,7 +14,8 @@ from stream_processors.limits import Limits
 from stream_processors.sink.statements import column_type, is_time
 from stream_processors.stored_session import StoredSession
 
-_TIMES = """SELECT * REPLACE (
+#: A session as its struct has it: times are integers.
+SESSION_COLUMNS = """SELECT * REPLACE (
     toUnixTimestamp64Micro(started_at) AS started_at,
     toUnixTimestamp64Micro(ended_at) AS ended_at,
     toUnixTimestamp64Micro(last_activity_at) AS last_activity_at,
@@ -89,7 +90,7 @@ _QUERIES = (
 )
 
 # An API's record may be about any session of a device, in whichever form its address was written, or about one session.
-_OF_WRITES = f"""{_TIMES} FROM {{database:Identifier}}.sessions FINAL
+_OF_WRITES = f"""{SESSION_COLUMNS} FROM {{database:Identifier}}.sessions FINAL
 WHERE NOT held AND (sensor, session_id) IN (
     SELECT sensor, session_id FROM {{database:Identifier}}.sessions
     WHERE replaceRegexpAll(lower(mac), '[-:.]', '') IN {{macs:Array(String)}}
@@ -98,7 +99,7 @@ WHERE NOT held AND (sensor, session_id) IN (
     FROM (SELECT arrayJoin(arrayZip({{sensors:Array(String)}}, {{ids:Array(String)}})) AS named))"""  # noqa: S608 - as above
 
 # The newest first: what a late record can belong to is among the last few sessions of its key.
-_OF_KEYS = f"""{_TIMES} FROM
+_OF_KEYS = f"""{SESSION_COLUMNS} FROM
 (
     SELECT * FROM {{database:Identifier}}.sessions FINAL
     WHERE key IN {{keys:Array(String)}} AND NOT held
@@ -113,7 +114,7 @@ _BRIEF = {
     "output_format_json_skip_null_value_in_named_tuples": 1,
 }
 
-_SETTINGS = {
+JSON_SETTINGS = {
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_validate_utf8": 1,
     "date_time_output_format": "simple",
@@ -136,7 +137,7 @@ def stored_sessions(
 
     Raises one of UNAVAILABLE; what was given until then is not the whole.
     """
-    client = _client(settings)
+    client = client_of(settings)
     window = 2 * max(limits.idle.values(), default=0) + limits.grace + limits.keep
     parameters = {
         "database": settings.clickhouse.database,
@@ -158,11 +159,11 @@ def stored_sessions(
 
 def sessions_of_keys(settings: Settings, keys: Sequence[bytes]) -> list[Session]:
     """The last sessions of some session keys, removed ones too, oldest first. Blocks. Raises one of UNAVAILABLE."""
-    client = _client(settings)
+    client = client_of(settings)
     parameters = {"database": settings.clickhouse.database, "keys": [key.decode() for key in keys]}
     try:
-        with client.raw_stream(_OF_KEYS, parameters=parameters, settings=_SETTINGS, fmt="JSONEachRow") as stream:
-            return [_decode(line) for line in _lines(stream)]
+        with client.raw_stream(_OF_KEYS, parameters=parameters, settings=JSON_SETTINGS, fmt="JSONEachRow") as stream:
+            return [_decode(line) for line in lines_of(stream)]
     finally:
         client.close()
 
@@ -172,7 +173,7 @@ def sessions_of_writes(settings: Settings, macs: Sequence[str], named: Sequence[
 
     Blocks. Raises one of UNAVAILABLE; what was given until then is not the whole.
     """
-    client = _client(settings)
+    client = client_of(settings)
     parameters = {
         "database": settings.clickhouse.database,
         "macs": list(macs),
@@ -180,13 +181,14 @@ def sessions_of_writes(settings: Settings, macs: Sequence[str], named: Sequence[
         "ids": [session_id for _, session_id in named],
     }
     try:
-        with client.raw_stream(_OF_WRITES, parameters=parameters, settings=_SETTINGS, fmt="JSONEachRow") as stream:
-            yield from map(_decode, _lines(stream))
+        with client.raw_stream(_OF_WRITES, parameters=parameters, settings=JSON_SETTINGS, fmt="JSONEachRow") as stream:
+            yield from map(_decode, lines_of(stream))
     finally:
         client.close()
 
 
-def _client(settings: Settings) -> Client:
+def client_of(settings: Settings) -> Client:
+    """ClickHouse as the writer, for long answers in constant memory."""
     store = settings.clickhouse
     return clickhouse_connect.get_client(
         dsn=store.url,
@@ -198,7 +200,8 @@ def _client(settings: Settings) -> Client:
     )
 
 
-def _lines(stream: object) -> Iterator[bytes]:
+def lines_of(stream: object) -> Iterator[bytes]:
+    """The lines of an answer that is read as a stream."""
     for lines in _blocks(stream):
         yield from lines
 

@@ -40,8 +40,9 @@ class Refilled(msgspec.Struct):
     refused: dict[str, str] = {}
 
 
-async def refill(kafka: Kafka, writer: Writer, place: Place, first: int, last: int) -> Refilled:
+async def refill(kafka: Kafka, writer: Writer, place: Place, first: int, last: int, *, store: bool = True) -> Refilled:
     """Offsets ``first`` to ``last``, both included. What the sink has not settled yet is better left to it.
+    Without ``store`` what is missing is only counted.
 
     Raises KafkaError, TimeoutError, UnansweredError when ClickHouse stays away. Can be run again after any of them.
     """
@@ -57,11 +58,11 @@ async def refill(kafka: Kafka, writer: Writer, place: Place, first: int, last: i
             found.messages += len(messages)
             found.rows += len(part.rows)
             if part.rows:
-                await _complete(writer, place, part, found)
+                await _complete(writer, place, part, found, store)
     return found
 
 
-async def _complete(writer: Writer, place: Place, part: Part, found: Refilled) -> None:
+async def _complete(writer: Writer, place: Place, part: Part, found: Refilled, store: bool) -> None:
     """Store what the table lacks of some rows."""
     first, last = part.offsets[0], part.offsets[-1]
     backoff = Backoff()
@@ -72,7 +73,7 @@ async def _complete(writer: Writer, place: Place, part: Part, found: Refilled) -
             if missing_at_first is None:
                 missing_at_first = len(missing.rows)
                 found.missing += missing_at_first
-            if not missing.rows:
+            if not missing.rows or not store:
                 return
             owner = (await writer.take_over([place]))[place]
             missing = part.without(await writer.stored(place, first, last))
