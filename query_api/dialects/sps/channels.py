@@ -23,6 +23,8 @@ _EVENTS = 10_000
 
 _TELLING = Filter("kind IN (" + ", ".join(f"'{kind}'" for kind in KINDS) + ") AND (kind != 'client' OR "
                   "JSONHas(details, 'width') OR channel_id != '')")  # fmt: skip
+#: Of the details, which may be any JSON, only what is looked for is read.
+_TEXTS, _NUMBERS = ("eventid", "direction", "orig_ip", "dst_ip"), ("orig_port", "dst_port")
 _SHAPE = Shape(
     (
         Member("kind", "kind"),
@@ -30,12 +32,9 @@ _SHAPE = Shape(
         Member("started", "toUnixTimestamp64Micro(started)"),
         Member("channel", "channel_id"),
         Member("action", "action"),
-        Member("has_size", "JSONHas(details, 'width')"),
-        *(
-            Member(name, f"JSONExtractString(details, '{name}')")
-            for name in ("eventid", "direction", "orig_ip", "dst_ip")
-        ),
-        *(Member(name, f"JSONExtractInt(details, '{name}')") for name in ("orig_port", "dst_port")),
+        Member("has_size", "toBool(JSONHas(details, 'width'))"),
+        *(Member(name, f"JSONExtractString(details, '{name}')") for name in _TEXTS),
+        *(Member(name, f"JSONExtractInt(details, '{name}')") for name in _NUMBERS),
     )
 )
 _decode = msgspec.json.Decoder(list[Seen]).decode
