@@ -351,8 +351,15 @@ async def test_details_that_no_reader_of_json_takes_are_no_obstacle(api: Api, st
     store.sessions([session(sensor, sensor, event_count=3)])
     row = {"sensor": sensor, "session_id": sensor, "time": micros(BEGIN), "kind": "forward"}
     nines = "9" * 400
-    details = ['{"x": 1e999, "dst_port": 80}', f'{{"dst_port": {nines}}}', "no JSON", '{"a": "\\ud800"}', "[]"]
+    details = [
+        '{"dst_port": 80}',
+        '{"x": 1e999, "dst_port": 80}',
+        f'{{"dst_port": {nines}}}',
+        "no JSON",
+        '{"a": "\\ud800"}',
+        "[]",
+    ]
     store.events([{**row, "details": text} for text in details])
     bodies = [item["body"] for item in (await api.get(f"{path(sensor)}/channels"))["items"]]
-    assert [body["type"] for body in bodies] == ["local forward"] * 5
+    assert [body["type"] for body in bodies] == ["local forward"] * 6
     assert bodies[0]["connected.port"] == 80
