@@ -565,8 +565,6 @@ class IdentifiedSessions:
             session.revision = next_revision(session, interim, 0)
             self._interim[key] = interim + (1 + (watermark - interim) // limits.interim) * limits.interim
             self._changed[key] = session
-        else:
-            self._asleep[key] = _encode(self._sessions.pop(key))
         self._schedule(key, session)
 
     def _schedule(self, key: bytes, session: Session | StoredSession) -> None:

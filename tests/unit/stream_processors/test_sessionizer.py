@@ -383,6 +383,16 @@ def test_a_session_that_changes_beside_the_tick_that_is_beyond_its_limit_is_clos
     assert machine.reach(at(20)).session("a").end_reason is EndReason.IDLE_TIMEOUT
 
 
+def test_a_session_whose_connect_comes_beside_the_tick_of_what_waited_for_it_goes_on() -> None:
+    """Activity waits; its connect, and the tick at which it would have been given up, come in one batch."""
+    machine = Machine().feed(activity(at(10)))
+    opening = connect(at(9.999), record_id="c")
+    machine.machine.apply(session_key(opening), opening, machine.now, 1)
+    session = machine.reach(at(10) + 6 * MINUTE).session("a")
+    assert (session.state, session.event_count) == (State.OPEN, 2)
+    assert machine.reach(at(20)).session("a").end_reason is EndReason.IDLE_TIMEOUT
+
+
 def test_a_late_fact_is_annotated() -> None:
     fact = Connection(action=Action.ANNOTATE, sensor="s", session_id="a", time=at(10.5), server_name="db-1")
     assert Machine().feed(connect(at(10)), fact).session("a").server_name == "db-1"
