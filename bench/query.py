@@ -19,13 +19,13 @@ from typing import Any
 import aiohttp
 import clickhouse_connect
 import msgspec
-from aiohttp import web
 
 from query_api import sql
 from query_api.dialects import honeytrap_rows as rows
 from query_api.filters import EVERYTHING, Filter, Names, matches_any
 from query_api.keys import CONNECTION
-from query_api.main import make_app, make_runner
+from query_api.listener import Listener
+from query_api.main import make_app
 from query_api.paging import Page
 from query_api.reader import Connection, Reader
 from query_api.sources import EVENTS, SESSIONS
@@ -160,10 +160,8 @@ class Clock:
 
 async def ask(settings: Settings, runs: int, events: int) -> None:
     app = make_app(settings, follow_health=False)
-    runner = make_runner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    listener = Listener(app, settings.http.connections)
+    base = f"http://127.0.0.1:{await listener.start('127.0.0.1', 0, None)}"
     connection = Connection(settings)
     reader = Reader(connection, None)
     clock = Clock(app[CONNECTION])
@@ -205,7 +203,7 @@ async def ask(settings: Settings, runs: int, events: int) -> None:
         seconds = time.perf_counter() - began
         print(f"unpaged, one sensor of {events:,} events: {size / 1e6:.0f} MB in {seconds:.1f} s")
     await connection.close()
-    await runner.cleanup()
+    await listener.stop()
 
 
 def main() -> None:

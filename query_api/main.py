@@ -10,7 +10,6 @@ import structlog
 from aiohttp import web
 
 from query_api import middlewares, tls
-from query_api.access_log import AccessLog
 from query_api.auth.access import Access
 from query_api.auth.credentials import CredentialsError
 from query_api.auth.doors import ACCESS
@@ -19,17 +18,13 @@ from query_api.health import Health
 from query_api.keys import CONNECTION, GATE, HEALTH, OWN_TABLES, SETTINGS
 from query_api.limits import Gate
 from query_api.listen import Listen, check_exposure, is_loopback, listen_address
+from query_api.listener import Listener
 from query_api.reader import Connection
 from query_api.routes import setup_routes
 from query_api.writes import WRITES, Writes
 from schemas.settings import Settings, SettingsError
 
 log = structlog.get_logger()
-
-#: Seconds that answers in work have to end after the listeners are closed.
-_DRAIN = 5.0
-#: Longest request line and header field that is parsed at all; the setting http.url_bytes refuses earlier, in JSON.
-_LINE = 1 << 20
 
 
 def make_app(settings: Settings, *, follow_health: bool = True) -> web.Application:
@@ -49,19 +44,6 @@ def make_app(settings: Settings, *, follow_health: bool = True) -> web.Applicati
     if follow_health:
         app.cleanup_ctx.append(_heartbeats)
     return app
-
-
-def make_runner(app: web.Application) -> web.AppRunner:
-    """A runner that ends a query when its client goes away, and drains for a bounded time."""
-    return web.AppRunner(
-        app,
-        access_log_class=AccessLog,
-        handler_cancellation=True,
-        shutdown_timeout=_DRAIN,
-        max_line_size=_LINE,
-        # query_api.bodies does it, and notices what is cut short.
-        auto_decompress=False,
-    )
 
 
 def _access(settings: Settings) -> Access:
@@ -122,13 +104,12 @@ async def _serve(settings: Settings, listen: Listen) -> int:
     app = make_app(settings)
     check_exposure(listen, credentials=bool(app[ACCESS].credentials.current.entries))
     context = tls.server_context(settings)
-    runner = make_runner(app)
-    await runner.setup()
+    listener = Listener(app, settings.http.connections)
     try:
-        await web.TCPSite(runner, listen.host, listen.port, ssl_context=context).start()
+        await listener.start(listen.host, listen.port, context)
         _announce(settings, listen)
         await ended.wait()
         log.info("query API drains")
     finally:
-        await runner.cleanup()
+        await listener.stop()
     return 0

@@ -30,6 +30,7 @@ from query_api.owners import error_response, takes_place
 log = structlog.get_logger()
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SERVER_NAME = "sojourn"
 #: Seconds a client has to send the body.
 _BODY_SECONDS = 30.0
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -99,7 +100,7 @@ def _is_welcome(request: web.Request, sent: str) -> bool:
 
 async def server_header(request: web.Request, response: web.StreamResponse) -> None:
     """Our name, not the versions of what we are made of."""
-    response.headers["Server"] = "sojourn"
+    response.headers["Server"] = SERVER_NAME
 
 
 async def cross_origin_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -8,7 +8,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from query_api.main import make_app, make_runner
+from query_api.listener import Listener
+from query_api.main import make_app
 from query_api.tls import is_on, server_context
 from schemas.settings import Settings
 from tests.conformance.store import Store
@@ -41,21 +42,20 @@ class Apis:
 
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self._http = http
-        self._runners: list[web.AppRunner] = []
+        self._listeners: list[Listener] = []
 
     async def start(self, settings: Settings, *, follow_health: bool = False, **http: Any) -> Api:
         settings = msgspec.structs.replace(settings, http=msgspec.structs.replace(settings.http, **http))
         app = make_app(settings, follow_health=follow_health)
-        runner = make_runner(app)
-        await runner.setup()
-        self._runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(settings)).start()
+        listener = Listener(app, settings.http.connections)
+        self._listeners.append(listener)
+        port = await listener.start("127.0.0.1", 0, server_context(settings))
         scheme = "https" if is_on(settings.http) else "http"
-        return Api(app, f"{scheme}://127.0.0.1:{runner.addresses[0][1]}", self._http)
+        return Api(app, f"{scheme}://127.0.0.1:{port}", self._http)
 
     async def stop(self) -> None:
-        for runner in self._runners:
-            await runner.cleanup()
+        for listener in self._listeners:
+            await listener.stop()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The query API as a server: doors, limits, lost dependencies, readiness, its life as a process."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -287,3 +288,46 @@ async def test_every_limit_is_answered_in_the_form_of_the_path(apis: Apis, setti
     await refused(421, "Host", Host="example.org")
     with api.app[GATE].place(ANYBODY):
         await refused(503, "1 queries")
+
+
+async def said_to(api: Api, sent: bytes) -> bytes:
+    """What the server says until it closes the connection."""
+    host, port = api.base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(sent)
+    found = await reader.read()
+    writer.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x00\x01 garbage\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /version HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: example.org\r\n\r\n",
+        b"GET /version HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
+        b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_400_in_json(api: Api, sent: bytes) -> None:
+    head, _, body = (await said_to(api, sent)).partition(b"\r\n\r\n")
+    assert b" 400 " in head and b"application/json" in head and b"aiohttp" not in head
+    assert "no HTTP" in msgspec.json.decode(body)["error"]
+
+
+async def test_connections_beyond_the_limit_are_closed_and_the_others_served(apis: Apis, settings: Settings) -> None:
+    api = await apis.start(settings, connections=20)
+    host, port = api.base.removeprefix("http://").split(":")
+    held = [await asyncio.open_connection(host, int(port)) for _ in range(19)]
+    try:
+        await api.get("/version")
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+        await api.get("/version")
+    finally:
+        for _, writer in held:
+            writer.close()

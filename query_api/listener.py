@@ -1,0 +1,93 @@
+"""The listening socket: how many may come, how long they may be silent, and what is said to what is no HTTP."""
+
+import asyncio
+import ssl
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.web_request import BaseRequest
+
+from query_api.access_log import AccessLog
+from query_api.errors import ApiError
+from query_api.middlewares import SERVER_NAME
+from query_api.owners import error_response
+
+log = structlog.get_logger()
+
+#: Seconds that answers in work have to end after the listener is closed.
+_DRAIN = 5.0
+#: Seconds a connection may stand without a whole request line and headers: at its start, and between two requests.
+_SILENCE = 60.0
+#: Longest request line that is parsed at all; the setting http.url_bytes refuses earlier, in JSON.
+_LINE = 1 << 20
+
+_PROTOCOL: dict[str, Any] = {
+    "access_log_class": AccessLog,
+    "keepalive_timeout": _SILENCE,
+    "max_line_size": _LINE,
+    # query_api.bodies does it, and notices what is cut short.
+    "auto_decompress": False,
+}
+
+
+class Listener:
+    """Serves an application until ``stop``, which drains for a bounded time.
+
+    ``connections``: at most so many at once.
+    """
+
+    def __init__(self, app: web.Application, connections: int) -> None:
+        # A query ends when its client goes away.
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_DRAIN, **_PROTOCOL)
+        self._connections = connections
+        self._listening: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
+        """Listens; the port, which is another one for 0. Raises OSError."""
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(self._protocol, host, port, ssl=context)
+        found: int = self._listening.sockets[0].getsockname()[1]
+        return found
+
+    async def stop(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+        await self._runner.cleanup()
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        server = self._runner.server
+        # Beyond this a process runs out of files, and could neither answer anybody nor ask ClickHouse.
+        if server is None or len(server.connections) >= self._connections:
+            return _Refusal()
+        return _Protocol(server, loop=asyncio.get_running_loop(), **_PROTOCOL)
+
+
+class _Protocol(web.RequestHandler):
+    """As aiohttp's own, with errors in JSON and one line in the log for what is no HTTP."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if status >= 500:
+            log.error("request failed", method=request.method, path=request.path, exc_info=exc)
+            words = "an error of the server; its log has more"
+        else:
+            words = "this is no HTTP request: " + " ".join((message or "").split("\n")[0].split())[:100].rstrip(":")
+            log.info("not HTTP", remote=request.remote, why=words)
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of the answer is sent already")
+        answer = error_response("", ApiError(words), status, {"Server": SERVER_NAME})
+        answer.force_close()
+        return answer
+
+
+class _Refusal(asyncio.Protocol):
+    """One connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.Transport):
+            transport.abort()
