@@ -43,7 +43,9 @@ async def cookie_of(api: Api, name: str) -> dict[str, str]:
 
 
 async def test_basic_gives_a_cookie_that_opens_everything_until_it_is_deleted(closed: Api) -> None:
-    async with closed.http.get(closed.base + LOGIN + "?login_method=local", headers=basic("admin")) as answer:
+    async with closed.http.get(
+        closed.base + LOGIN + "?return=/api/authentication&login_method=local", headers=basic("admin")
+    ) as answer:
         body = await answer.json()
         assert answer.headers.getall("Set-Cookie") == [answer.headers["Set-Cookie"]]
         cookie = answer.headers["Set-Cookie"]
@@ -78,6 +80,16 @@ async def test_without_a_cookie_that_counts_it_is_401_in_the_products_form(close
         answer = await closed.get(path_, headers=headers, status=401)
         assert answer["error"]["type"] == "Unauthenticated", path_
         assert answer["error"].keys() == {"type", "message", "details"}
+
+
+async def test_without_the_right_to_search_it_is_403(apis: Apis, settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "credentials.json"
+    auth.add_user(file, "sensor", PASSWORD, [Scope.INGEST], None)
+    api = await apis.start(settings, tls_self_signed=True, auth_file=str(file))
+    cookie = await cookie_of(api, "sensor")
+    for asked in (SESSIONS, f"{SESSIONS}/_snapshot", f"{SESSIONS}/x/events"):
+        answer = await api.get(asked, headers=cookie, status=403)
+        assert answer["error"]["type"] == "Unauthorized" and "read" in answer["error"]["message"]
 
 
 async def test_what_everybody_may_ask(closed: Api) -> None:
