@@ -157,6 +157,7 @@ FOUND: dict[str, set[int]] = {
     "content:C\\:\\\\Windows": {8},
     'content:"C:\\\\windows"': {8},
     "content:*": {1, 2, 3, 4, 5, 6, 7, 8},
+    'content:""': set(),
     # A term without a property is looked for in the content; terms side by side are alternatives.
     "sudo": {1},
     "sudo xdmidecode": {1, 5},

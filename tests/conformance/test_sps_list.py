@@ -153,6 +153,31 @@ async def test_sort_takes_several_properties_and_missing_values_come_last(api: A
     assert (await order("duration"))[-1] == "d"
 
 
+async def test_what_is_not_known_is_null_and_found_by_not(api: Api, store: Store, sensor: str) -> None:
+    store.sessions([session(sensor, f"{sensor}.0"), session(sensor, f"{sensor}.1", client_port=22, user="eve")])
+    mine = f"recording.connection_policy:{sensor}"
+    for asked, found in (
+        ("client.port:*", ["1"]),
+        ("NOT client.port:*", ["0"]),
+        ("NOT client.port:22", ["0"]),
+        ("client.port:[* TO 1000]", ["1"]),
+        ("client.port:0", []),
+        ("user.name:EVE", ["1"]),
+        ('user.name:""', ["0"]),
+        ("NOT user.name:*", ["0"]),
+        ("vault.account_name:x", []),
+        ("NOT vault.account_name:x", ["1", "0"]),
+        ("active:false AND hidden:FALSE", ["1", "0"]),
+        ("eve", ["1"]),
+        ("ev?", ["1"]),
+        ("ev", []),
+    ):
+        answer = await api.get(SESSIONS + query(q=f"{mine} AND ({asked})", sort="-client.port"))
+        assert [key[-1] for key in keys(answer)] == found, asked
+    (item,) = (await api.get(SESSIONS + query(q=f"{mine} AND NOT client.port:*", fields="client.port")))["items"]
+    assert item["body"] == {"client": {"port": None}}
+
+
 async def test_start_and_end_are_iso_8601_in_any_zone(api: Api, store: Store, sensor: str) -> None:
     store.sessions(
         [

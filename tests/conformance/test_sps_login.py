@@ -43,9 +43,8 @@ async def cookie_of(api: Api, name: str) -> dict[str, str]:
 
 
 async def test_basic_gives_a_cookie_that_opens_everything_until_it_is_deleted(closed: Api) -> None:
-    async with closed.http.get(
-        closed.base + LOGIN + "?return=/api/authentication&login_method=local", headers=basic("admin")
-    ) as answer:
+    asked = f"{LOGIN}?return=/api/authentication&login_method=local"
+    async with closed.http.get(closed.base + asked, headers=basic("admin")) as answer:
         body = await answer.json()
         assert answer.headers.getall("Set-Cookie") == [answer.headers["Set-Cookie"]]
         cookie = answer.headers["Set-Cookie"]

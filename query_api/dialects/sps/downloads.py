@@ -14,6 +14,7 @@ from aiohttp import web
 
 from producers.writes import Write
 from query_api import sql
+from query_api.answers import write
 from query_api.auth.principal import principal_of
 from query_api.dialects.sps import answers, links, request
 from query_api.dialects.sps.fields import moment
@@ -101,7 +102,7 @@ async def _send(http: web.Request, response: web.StreamResponse, chunks: AsyncIt
     """A file that ends properly is whole: where reading fails the connection is broken off."""
     try:
         async for chunk in chunks:
-            await response.write(chunk)
+            await write(response, chunk)
     except ApiError as error:
         log.error("download broken off", path=http.path, error=error.message)
         if http.transport is not None:

@@ -36,12 +36,12 @@ def _text(name: str, column: str, lowered: str = "", listed: bool = True) -> Fie
     return _keyword(name, column, lowered, f"if({column} = '', 'null', toJSONString({column}))", listed)
 
 
-def _int(name: str, expression: str, nullable: bool = False, json: str = "") -> Field:
-    return Field(name=name, kind=Kind.INT, expression=expression, nullable=nullable, json=json)
+def _int(name: str, expression: str, nullable: bool = False) -> Field:
+    return Field(name=name, kind=Kind.INT, expression=expression, nullable=nullable)
 
 
 def _port(name: str, column: str) -> Field:
-    return _int(name, column, json=f"if({column} = 0, 'null', toString({column}))")
+    return _int(name, f"nullIf({column}, 0)", nullable=True)
 
 
 def _bool(name: str, expression: str, listed: bool = True) -> Field:

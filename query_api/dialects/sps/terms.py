@@ -100,7 +100,7 @@ def _condition(field: Field, pieces: Pieces, names: Names) -> Filter:
         if text not in ("true", "false"):
             raise TermError("true or false was expected")
         return compared(f"toBool({field.expression})", "=", int(text == "true"), "Bool", names)
-    if field.kind is Kind.TEXT:
+    if field.kind is Kind.TEXT and pieces:
         return found_in(field.expression, word_regex(pieces), names)
     if _is_plain(pieces) and (text := _plain(pieces)).isascii():
         return compared(field.low, "=", text.lower(), "String", names)
