@@ -1,16 +1,19 @@
 """Writing an answer with rows: a page at once, everything as a stream that is whole or visibly broken."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 import structlog
 from aiohttp import web
 
-from query_api.errors import ApiError
+from query_api.errors import ApiError, RequestTimeoutError
 
 log = structlog.get_logger()
 
 JSON = "application/json"
+#: Seconds a client has to take a piece of a stream, of some 64 KiB.
+READER_SECONDS = 30.0
 
 
 def page_response(head: Mapping[str, object], member: str, rows: bytes) -> web.Response:
@@ -33,9 +36,9 @@ async def stream_response(
     response = web.StreamResponse(headers={"Content-Type": JSON})
     await response.prepare(request)
     try:
-        await response.write(_opened(head, member) + b"\n")
+        await write(response, _opened(head, member) + b"\n")
         async for chunk in rows:
-            await response.write(chunk)
+            await write(response, chunk)
     except ApiError as error:
         log.error("answer broken off", path=request.path, error=error.message)
         if request.transport is not None:
@@ -45,6 +48,15 @@ async def stream_response(
     await response.write(b"\n" + end)
     await response.write_eof()
     return response
+
+
+async def write(response: web.StreamResponse, chunk: bytes) -> None:
+    """A piece of a stream. Raises RequestTimeoutError when the client does not take it: it holds a place meanwhile."""
+    try:
+        async with asyncio.timeout(READER_SECONDS):
+            await response.write(chunk)
+    except TimeoutError:
+        raise RequestTimeoutError(f"the client took nothing for {READER_SECONDS:.0f} s") from None
 
 
 def _opened(head: Mapping[str, object], member: str) -> bytes:

@@ -1,12 +1,14 @@
 """Answers without paging: everything, newest first, whole or visibly broken (hard-questions: unpaged answers)."""
 
 import asyncio
+import contextlib
 import re
 
 import aiohttp
 import msgspec
 import pytest
 
+from query_api import answers
 from query_api.keys import GATE
 from schemas.settings import Settings
 from tests.conformance.broken_line import BrokenLine
@@ -96,6 +98,30 @@ async def test_a_client_that_goes_away_frees_its_place(
             break
         await asyncio.sleep(0.05)
     assert gate.taken == 0, "the answer is still in work 5 s after its client went away"
+
+
+async def test_a_client_that_takes_nothing_is_let_go(
+    apis: Apis, settings: Settings, store: Store, sensor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.many_events(sensor, 40_000, 100_000)
+    monkeypatch.setattr(answers, "READER_SECONDS", 0.2)
+    api = await apis.start(settings, unpaged_window=1000)
+    host, port = api.base.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    writer.write(f"GET /events?sensors={sensor} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    await reader.readline()
+    gate = api.app[GATE]
+    for _ in range(600):
+        if not gate.taken:
+            break
+        await asyncio.sleep(0.1)
+    assert gate.taken == 0, "the answer is still in work after 60 s"
+    got = b""
+    with contextlib.suppress(ConnectionError):
+        while chunk := await reader.read(65_536):
+            got += chunk
+    assert not got.endswith(b"0\r\n\r\n"), "what was broken off looks whole"
+    writer.close()
 
 
 async def test_rows_are_separated_by_lines_so_that_they_can_be_read_one_by_one(
