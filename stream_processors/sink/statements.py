@@ -26,7 +26,7 @@ _EVENT_CONSTANTS = (
     ("_topic", "{topic:String}"),
     ("_partition", "{partition:UInt32}"),
 )
-_SESSION_CONSTANTS = _EVENT_CONSTANTS[:1]
+_SESSION_CONSTANTS = (*_EVENT_CONSTANTS[:1], ("stored_at", "now64(3)"))
 
 #: The same text as ``producers.formats.decode`` gives; written here for the events that come without one.
 _DEFAULT_RECORD_ID = (
