@@ -15,6 +15,10 @@ from query_api.shapes import Shape
 _NUMBERS = {"output_format_json_quote_64bit_integers": "0", "output_format_json_escape_forward_slashes": "0"}
 
 
+#: Keys that are read by one thread.
+_FEW = 200
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A table with a time order. ``always``: a condition on every row that exists for readers."""
 
@@ -156,7 +160,7 @@ def page_of_keys(
             "limit": wanted.size,
             "offset": wanted.offset,
         },
-        shape.settings,
+        {**shape.settings, **_threads(keys)},
         "Template",
     )
 
@@ -168,7 +172,7 @@ def rows_of_keys(source: Source, keys: list[list[str]], shape: Shape) -> Stateme
     return Statement(
         f"{aside}SELECT {shape.columns} FROM {source.rows}{_where(source, chosen)} ORDER BY {source.order}",  # noqa: S608
         chosen.parameters,
-        shape.settings,
+        {**shape.settings, **_threads(keys)},
         "Template",
     )
 
@@ -258,6 +262,11 @@ def _of_keys(source: Source, keys: list[list[str]]) -> Filter:
     names = [f"k{n}" for n in range(len(source.keys))]
     arrays = ", ".join(f"{{{name}:Array(String)}}" for name in names)
     return Filter(f"({', '.join(source.keys)}) IN arrayZip({arrays})", dict(zip(names, keys, strict=True)))
+
+
+def _threads(keys: list[list[str]]) -> dict[str, str]:
+    """Few rows by their keys: to divide the merge of their versions among threads costs more than the merge."""
+    return {"max_threads": "1"} if len(keys[0]) <= _FEW else {}
 
 
 def _span(span: Span | None) -> dict[str, Value]:
