@@ -24,14 +24,9 @@ class CsvShape(Shape, frozen=True):
 
 
 def csv_shape(fields: list[Field]) -> CsvShape:
-    members = [Member("key", "session_id"), *(Member(field.name, _value(field)) for field in fields)]
-    return CsvShape(tuple(members))
+    members = [Member("key", "session_id")]
+    return CsvShape((*members, *(Member(field.name, field.shown or field.expression) for field in fields)))
 
 
 def header(shape: CsvShape) -> bytes:
     return ",".join(member.name for member in shape.members).encode() + b"\r\n"
-
-
-def _value(field: Field) -> str:
-    """The text that JSON has, without its quotes; nothing for null."""
-    return f"nullIf(if(startsWith({field.text}, '\"'), JSONExtractString({field.text}), {field.text}), 'null')"

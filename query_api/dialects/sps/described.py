@@ -28,9 +28,7 @@ def _struct(name: str, tree: Tree) -> type[msgspec.Struct]:
     members = []
     for member, inner in tree.items():
         if isinstance(inner, Field):
-            type: Any = inner.type if inner.json and inner.type is not None else _TYPES[inner.kind]
-            if inner.json == "'null'":
-                type = None
+            type: Any = inner.type if inner.raw else _TYPES[inner.kind]
         else:
             type = _struct(f"{name}{member.title().replace('_', '')}", inner)
         members.append((member, type | UnsetType if type is not None else None | UnsetType, UNSET))

@@ -35,8 +35,9 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     nullable: bool = False
     #: For a time: the column or expression that is a DateTime64.
     moment: str = ""
-    #: The value as JSON text, where that is not the expression's own; never NULL unless ``nullable``.
-    json: str = ""
+    #: What is shown, where that is not what conditions look at; ``raw``: it is JSON text already.
+    shown: str = ""
+    raw: bool = False
     #: Type of the JSON value, where that is not the kind's.
     type: Any = None
     #: Whether ``fields=*`` has it; the others are there for clients that ask for them by name.
@@ -45,12 +46,6 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def low(self) -> str:
         return self.lowered or f"lowerUTF8({self.expression})"
-
-    @property
-    def text(self) -> str:
-        """JSON text of the value, ``null`` where there is none."""
-        text = self.json or f"toJSONString({self.expression})"
-        return f"ifNull({text}, 'null')" if self.nullable else text
 
 
 class Catalogue(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,18 +4,17 @@ from aiohttp import web
 
 from query_api.auth.login import remaining_seconds
 from query_api.dialects.sps import answers
+from query_api.dialects.sps.body import item_shape
 from query_api.dialects.sps.found import key_filter, no_session
 from query_api.dialects.sps.paths import SESSIONS_PATH, session_path
-from query_api.dialects.sps.session_fields import SESSION
-from query_api.dialects.sps.sessions import body_text
+from query_api.dialects.sps.session_fields import PRESENT, SESSION
 from query_api.keys import reader_of
 from query_api.listing import Listing, read_rows
 from query_api.paging import Slice
-from query_api.shapes import Member, Shape
 from query_api.sources import SESSIONS
 
 _LISTED = [field for field in SESSION.fields.values() if field.listed]
-_SHAPE = Shape((Member("body", body_text(_LISTED), raw=True), Member("key", "session_id")))
+_SHAPE = item_shape(_LISTED, PRESENT)
 
 
 async def session(http: web.Request) -> web.Response:

@@ -27,13 +27,13 @@ _SERVER_USER = "if(server_user != '', server_user, user)"
 PRESENT = {"recording.audit_trail": "event_count > 0"}
 
 
-def _keyword(name: str, expression: str, lowered: str = "", json: str = "", listed: bool = True) -> Field:
-    return Field(name=name, kind=Kind.KEYWORD, expression=expression, lowered=lowered, json=json, listed=listed)
+def _keyword(name: str, expression: str, lowered: str = "", shown: str = "", listed: bool = True) -> Field:
+    return Field(name=name, kind=Kind.KEYWORD, expression=expression, lowered=lowered, shown=shown, listed=listed)
 
 
 def _text(name: str, column: str, lowered: str = "", listed: bool = True) -> Field:
     """A text that is null where it is not known."""
-    return _keyword(name, column, lowered, f"if({column} = '', 'null', toJSONString({column}))", listed)
+    return _keyword(name, column, lowered, f"nullIf({column}, '')", listed)
 
 
 def _int(name: str, expression: str, nullable: bool = False) -> Field:
@@ -44,14 +44,8 @@ def _port(name: str, column: str) -> Field:
     return _int(name, f"nullIf({column}, 0)", nullable=True)
 
 
-def _bool(name: str, expression: str, listed: bool = True) -> Field:
-    return Field(
-        name=name,
-        kind=Kind.BOOL,
-        expression=f"toBool({expression})",
-        json=f"if({expression}, 'true', 'false')",
-        listed=listed,
-    )
+def _bool(name: str, expression: str) -> Field:
+    return Field(name=name, kind=Kind.BOOL, expression=f"toBool({expression})")
 
 
 def _time(name: str, column: str, expression: str, nullable: bool) -> Field:
@@ -70,7 +64,7 @@ class SpsEmpty(msgspec.Struct, forbid_unknown_fields=True):
 def _nothing(name: str, json: str) -> Field:
     """What the product works out and Sojourn does not."""
     type = {"[]": list[str], "{}": SpsEmpty, "null": None}[json]
-    return Field(name=name, kind=Kind.KEYWORD, expression="''", json=f"'{json}'", type=type)
+    return Field(name=name, kind=Kind.KEYWORD, expression="''", shown=f"'{json}'", raw=True, type=type)
 
 
 def _unknown(kind: Kind, type: str, names: str) -> list[Field]:
@@ -89,7 +83,7 @@ def _has_event(name: str, kind: str) -> Field:
         name=name,
         kind=Kind.BOOL,
         expression=f"toBool((sensor, session_id) IN ({events}))",
-        json=f"if((sensor, session_id) IN ({of_page}), 'true', 'false')",
+        shown=f"toBool((sensor, session_id) IN ({of_page}))",
     )
 
 
@@ -109,7 +103,7 @@ _SHOWN = [
     _bool("active", "state = 'open'"),
     *(_link(name) for name in ("alerts", "channels", "content", "events", "indexing", "trail_downloads")),
     _nothing("analytics.interesting_events", "[]"),
-    Field(name="analytics.scripted", kind=Kind.BOOL, expression="toBool(0)", json="'false'"),
+    _bool("analytics.scripted", "false"),
     _nothing("analytics.scripted_results", "{}"),
     _nothing("analytics.similar_sessions", "[]"),
     _nothing("analytics.tags", "[]"),

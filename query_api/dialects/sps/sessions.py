@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from query_api.dialects.sps import answers, csv_rows, links, request
-from query_api.dialects.sps.body import object_text, tree_of
+from query_api.dialects.sps.body import item_shape
 from query_api.dialects.sps.event_fields import content_of_sessions
 from query_api.dialects.sps.fields import Field
 from query_api.dialects.sps.paths import AUDIT, SESSIONS_PATH
@@ -18,7 +18,7 @@ from query_api.keys import reader_of
 from query_api.listing import Listing, read_rows, together
 from query_api.listing import count as count_rows
 from query_api.paging import Slice
-from query_api.shapes import Member, Shape
+from query_api.shapes import Shape
 from query_api.sources import SESSIONS
 from query_api.sql import Source
 
@@ -122,13 +122,7 @@ def shape_of(asked: Asked) -> Shape:
     """Key and meta, and the body when any of its properties is asked for."""
     if asked.format == "csv":
         return csv_rows.csv_shape(asked.fields)
-    body = [Member("body", body_text(asked.fields), raw=True)] if asked.fields else []
-    meta = f"""concat('{{"href":', toJSONString({HREF}), '}}')"""
-    return Shape((*body, Member("key", "session_id"), Member("meta", meta, raw=True)))
-
-
-def body_text(fields: list[Field]) -> str:
-    return object_text(tree_of(fields), PRESENT)
+    return item_shape(asked.fields, PRESENT, HREF)
 
 
 def meta_of(asked: Asked, given: Parameters, window: Window, count: int) -> dict[str, object]:
