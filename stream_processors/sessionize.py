@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
+import structlog
 from faust.types import TP
 
 from producers.kafka.message import Message
@@ -22,6 +23,8 @@ from stream_processors.lanes import repeated
 from stream_processors.route import send_letters
 from stream_processors.sessionizer import Sessionizer
 from stream_processors.writes import Write
+
+log = structlog.get_logger()
 
 _decode_connection = msgspec.json.Decoder(Connection).decode
 #: Records applied before their versions are encoded: what was just made is still in the processor's cache then.
@@ -218,6 +221,8 @@ class Sessions:
 
     def _count(self, machine: Sessionizer) -> None:
         counts = machine.counters.values
+        if evicted := counts.get("sessions_evicted_total"):
+            log.warning("more open sessions than sessions.max_open allows, the longest idle were closed", count=evicted)
         for name, amount in counts.items():
             self._counters.add(cast(metrics.Counter, name), amount)
         counts.clear()

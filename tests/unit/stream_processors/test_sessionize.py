@@ -1,19 +1,31 @@
 """What a worker may commit when Kafka does not take what its machines have decided."""
 
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 from aiokafka.errors import KafkaConnectionError
+from faust.types import TP
+from structlog.testing import capture_logs
 
+from schemas import topics
 from schemas.metrics import Counters
-from schemas.records import Connection
+from schemas.records import Connection, session_key
 from schemas.settings import Settings
-from stream_processors.intake import Intake
+from stream_processors.intake import Intake, RecordBatch
 from stream_processors.limits import limits_of
 from stream_processors.sessionize import Owned, Sessions
 from stream_processors.sessionizer import Sessionizer
 from tests.unit.stream_processors.machine import at, connect
 
 KEY = b'["s","a"]'
+
+
+def message(record: Connection, offset: int) -> Any:
+    """As it comes from ``connections``."""
+    return SimpleNamespace(
+        key=session_key(record), value=msgspec.json.encode(record), offset=offset, timestamp=0, headers=()
+    )
 
 
 class BrokerAway:
@@ -46,3 +58,18 @@ async def test_what_was_released_by_an_answer_stays_held_while_its_versions_are_
 
 async def test_a_partition_that_went_elsewhere_has_nothing_to_wait_for() -> None:
     await Sessions(Intake(Settings(), Counters()), BrokerAway(), Counters()).delivered(5, lambda: True)  # type: ignore[arg-type]
+
+
+def test_sessions_that_are_evicted_are_logged_and_counted() -> None:
+    settings = Settings(sessions=msgspec.structs.replace(Settings().sessions, max_open=2))
+    counters = Counters()
+    intake = Intake(settings, counters)
+    intake.epochs = {topics.CONNECTIONS: "e"}
+    sessions = Sessions(intake, BrokerAway(), counters)  # type: ignore[arg-type]
+    sessions.owned[0] = Owned(Sessionizer(limits_of(settings.sessions), lookups=True), 1)
+    records = [connect(at(10) + number, f"n{number}") for number in range(3)]
+    messages = [message(one, number) for number, one in enumerate(records)]
+    with capture_logs() as logs:
+        sessions.plan(RecordBatch(TP(topics.CONNECTIONS, 0), messages, 1))
+    assert [(one["log_level"], one["count"]) for one in logs] == [("warning", 1)]
+    assert counters.values["sessions_evicted_total"] == 1
