@@ -12,22 +12,28 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from producers.kafka.holes import HoleCheck, expects_no_holes
 from producers.kafka.message import Message, isolation_level
+from schemas.metrics import Counters
 from schemas.settings import Kafka
 
 log = structlog.get_logger()
 
 
 async def read_history(
-    kafka: Kafka, starts: Mapping[TopicPartition, int], *, patience: float = 15.0
+    kafka: Kafka,
+    starts: Mapping[TopicPartition, int],
+    *,
+    patience: float = 15.0,
+    counters: Counters | None = None,
 ) -> AsyncGenerator[tuple[TopicPartition, Sequence[Message]], None]:
     """Records of each partition from its offset up to the high-water mark at the time of its first fetch.
 
     Partitions come interleaved, records of one partition in order. Raises TimeoutError when nothing comes for
-    ``patience`` seconds, KafkaError when the broker is lost. Topics that do not exist must not be asked for: the
-    broker may create them.
+    ``patience`` seconds, KafkaError when the broker is lost. Holes are counted in ``counters``. Topics that do not exist
+    must not be asked for: the broker may create them.
     """
     if not starts:
         return
+    counted = counters or Counters()
     consumer = AIOKafkaConsumer(
         bootstrap_servers=kafka.bootstrap,
         client_id="sojourn-history",
@@ -54,8 +60,12 @@ async def read_history(
                 marks.setdefault(partition, consumer.highwater(partition))
                 wanted: Sequence[Message] = [r for r in records if r.offset < marks[partition]]
                 if expects_no_holes(kafka, partition.topic):
-                    checked = checks[partition].feed(wanted, time.monotonic())
+                    check = checks[partition]
+                    seen = check.seen
+                    checked = check.feed(wanted, time.monotonic())
+                    counted.add("holes_seen_total", check.seen - seen)
                     wanted = checked.good
+                    counted.add("holes_passed_total", len(checked.passed))
                     for gap in checked.passed:
                         log.error("hole passed", partition=str(partition), first=gap.first, last=gap.last)
                     if checked.seek_to is not None:
