@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: install run test lint types check lock bench clean
+.PHONY: install run test chaos lint types check lock bench clean
 
 install: $(STAMP)
 
@@ -21,6 +21,11 @@ run: install
 test: install
 	$(VENV)/bin/python -m tests.kafka.jars
 	$(VENV)/bin/python -m pytest
+
+# Ten minutes in all, five for each broker. Its first line replays the schedule: SOJOURN_CHAOS_SEED=… make chaos
+chaos: install
+	$(VENV)/bin/python -m tests.kafka.jars
+	SOJOURN_CHAOS_SECONDS=$${SOJOURN_CHAOS_SECONDS:-300} $(VENV)/bin/python -m pytest -q -s tests/chaos/test_oracle.py
 
 lint: install
 	$(VENV)/bin/ruff check .

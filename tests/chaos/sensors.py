@@ -1,0 +1,316 @@
+"""Sensors that publish in several formats, and what each record means: the input of the reference.
+
+What a record says is noted when it is made, not read back from its bytes: decoders are under test, too. Times of one
+sensor run at its own pace, some far faster than the clock, so that minutes of test hold hours of idle limits.
+"""
+
+import heapq
+import random
+from collections.abc import Callable, Iterator
+from itertools import count
+
+import msgspec
+
+from schemas import topics
+from schemas.records import Action, Connection, Event, session_key
+from schemas.times import HOUR, SECOND, rfc3339
+
+_encode = msgspec.json.Encoder().encode
+
+#: A record is published at most so much later than its event time, seconds of event time: well within grace.
+LATE = 40.0
+#: How far the last record of a sensor jumps: beyond every limit, and less than what needs confirming.
+BEYOND = 3 * HOUR
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A record for a topic. ``says`` is None for events of no session; ``poison`` no decoder takes."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    says: Connection | None = None
+    poison: bool = False
+
+
+class Sensor:
+    """Plans the records of each session ahead and gives them out in the order in which they are published."""
+
+    #: Seconds of event time that pass in one second, and sessions begun in it.
+    speed = 1.0
+    rate = 8.0
+    #: Whether its records come late, too. Where keys have no id a restart settles what lies before it
+    #: (docs/decisions/0002), so those sensors publish in order.
+    late = True
+
+    def __init__(self, name: str, seed: int, began: int) -> None:
+        self.name = name
+        self.random = random.Random(f"{seed}/{name}")
+        self.now = began
+        self._due: list[tuple[int, int, Sent]] = []
+        self._numbers = count()
+        self._owed = 0.0
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        """The records of one session that begins at ``start``, each with its event time."""
+        raise NotImplementedError
+
+    def step(self, seconds: float) -> list[Sent]:
+        """What is published in the next ``seconds``."""
+        self._owed += self.rate * seconds
+        passed = round(seconds * self.speed * SECOND)
+        while self._owed >= 1:
+            self._owed -= 1
+            for time, sent in self.session(next(self._numbers), self.now + self.random.randrange(passed)):
+                self._plan(time, sent)
+        self.now += passed
+        return list(self._until(self.now))
+
+    def last(self) -> Sent:
+        """An event of no session that takes the sensor's event time beyond every limit."""
+        self.now += BEYOND
+        return Sent(topics.EVENTS, self.name.encode(), _event(Event(sensor=self.name, time=self.now, kind="ping")))
+
+    def _until(self, time: int) -> Iterator[Sent]:
+        while self._due and self._due[0][0] <= time:
+            yield heapq.heappop(self._due)[2]
+
+    def _plan(self, time: int, sent: Sent) -> None:
+        """Most records come as they happen, some late, and a few twice."""
+        chance = self.random.random()
+        late = 0.0 if chance < 0.8 or not self.late else self.random.uniform(0, LATE if chance > 0.95 else 5)
+        published = time + round(late * SECOND)
+        heapq.heappush(self._due, (published, next(self._numbers), sent))
+        if self.random.random() < 0.03:
+            again = published + self.random.randrange(10 * SECOND)
+            heapq.heappush(self._due, (again, next(self._numbers), sent))
+
+    def _moments(self, start: int, lasts: float, most: int) -> list[int]:
+        """Up to ``most`` event times between the ends of a session, neither of them included."""
+        end = start + round(lasts * SECOND)
+        return sorted(self.random.randrange(start + 1, end) for _ in range(self.random.randint(0, most)))
+
+    def _lasts(self) -> float:
+        """Seconds: short ones, some longer than the idle limits, a few longer than any session may be."""
+        return self.random.choice((0.5, 5.0, 20.0, 60.0, 60.0, 200.0, 900.0, 2500.0)) * self.random.uniform(0.5, 1.5)
+
+
+class Cowrie(Sensor):
+    """A honeypot's native log, all of it in one partition, its time running forty times as fast as the clock."""
+
+    speed = 40.0
+    rate = 20.0
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        random = self.random
+        session_id, protocol = f"{self.name}-{number}", random.choice(("ssh", "ssh", "telnet", "rdp"))
+        who = {"client_ip": f"198.51.100.{number % 250}", "client_port": 1024 + number % 50_000, "protocol": protocol}
+        where = {"server_ip": "192.0.2.22", "server_port": 2222, "token": "life-1", "category": protocol}
+
+        def line(time: int, eventid: str, action: Action, user: str = "", **more: object) -> tuple[int, Sent]:
+            says = Connection(action=action, sensor=self.name, time=time, session_id=session_id, **who, **where)
+            if user:
+                says.user, says.attributes = user, {"login": eventid.rpartition(".")[2]}
+                more["username"] = user
+            body = {
+                "eventid": eventid,
+                "sensor": self.name,
+                "uuid": "life-1",
+                "session": session_id,
+                "timestamp": rfc3339(time),
+                "protocol": protocol,
+                "src_ip": says.client_ip,
+                "src_port": says.client_port,
+                "dst_ip": says.server_ip,
+                "dst_port": says.server_port,
+                "message": f"{eventid} of {session_id}",
+                **more,
+            }
+            return time, Sent(topics.native_topic("cowrie"), self.name.encode(), _encode(body), says)
+
+        fate = random.random()
+        # What nothing opens is remembered for a grace only.
+        lasts = self._lasts() if fate > 0.03 else 30.0
+        end = start + round(lasts * SECOND)
+        if fate > 0.03:
+            yield line(start, "cowrie.session.connect", Action.CONNECT)
+        # A login is a fact about the session; signs of life are its events.
+        for time in self._moments(start, lasts, 2):
+            outcome, user = random.choice(("failed", "success")), random.choice(("root", "admin", "pi"))
+            yield line(time, f"cowrie.login.{outcome}", Action.ANNOTATE, user)
+        for time in self._moments(start, lasts, 8):
+            yield line(time, "cowrie.command.input", Action.ACTIVITY, input="uname -a")
+        if fate < 0.8:
+            yield line(end, "cowrie.session.closed", Action.DISCONNECT, duration=lasts)
+
+
+class Zeek(Sensor):
+    """Finished connections in one record, and other logs that open the session before that."""
+
+    speed = 10.0
+    rate = 16.0
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        uid, lasts = f"C{self.name}{number}", min(self._lasts(), 300.0)
+        end = start + round(lasts * SECOND)
+        ends = {"id.orig_h": "203.0.113.9", "id.orig_p": 1024 + number % 60_000, "id.resp_h": "192.0.2.9"}
+
+        def says(action: Action, time: int, **more: object) -> Connection:
+            fields = {"client_ip": "203.0.113.9", "client_port": ends["id.orig_p"], "server_ip": "192.0.2.9"}
+            return Connection(
+                action=action, sensor=self.name, time=time, session_id=uid, server_port=80, **fields, **more
+            )
+
+        def line(time: int, connection: Connection, **more: object) -> tuple[int, Sent]:
+            body = {"ts": time / SECOND, "uid": uid, **ends, "id.resp_p": 80, "sensor": self.name, **more}
+            return time, Sent(topics.native_topic("zeek"), uid.encode(), _encode(body), connection)
+
+        for time in self._moments(start, lasts, 2):
+            yield line(time, says(Action.ACTIVITY, time, opens=True), _path="http", user_agent="curl")
+        if self.random.random() < 0.9:
+            whole = says(
+                Action.COMPLETE,
+                start,
+                started=start,
+                ended=end,
+                protocol="tcp",
+                category="conn",
+                attributes={"conn_state": "SF"},
+            )
+            # Zeek writes it when the connection is over.
+            _, sent = line(start, whole, _path="conn", proto="tcp", duration=(end - start) / SECOND, conn_state="SF")
+            yield end, sent
+
+
+class Devices(Sensor):
+    """NetAlertX: a few MACs that come and go, sometimes twice without leaving."""
+
+    speed = 2.0
+    rate = 8.0
+    late = False
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        mac = f"02:00:00:00:{self.random.randrange(3):02x}:{self.random.randrange(16):02X}"
+        opening = self.random.choice(("Connected", "Connected", "New Device", "Down Reconnected"))
+        closing = self.random.choice(("Disconnected", "Device Down", ""))
+        # NetAlertX counts in whole seconds, so that its times collide: openings and ends on even ones.
+        start = (start // (2 * SECOND) + 1) * 2 * SECOND
+        yield self._row(mac, opening, start, Action.CONNECT)
+        for _ in range(self.random.randint(0, 2)):
+            yield self._row(mac, "IP Changed", start + (2 * self.random.randrange(20) + 1) * SECOND, Action.ACTIVITY)
+        if closing:
+            yield self._row(mac, closing, start + 2 * self.random.randrange(20) * SECOND, Action.DISCONNECT)
+
+    def _row(self, mac: str, kind: str, time: int, action: Action) -> tuple[int, Sent]:
+        says = Connection(action=action, sensor=self.name, time=time, mac=mac, client_ip="10.0.0.7")
+        if action is Action.ACTIVITY:
+            says.category = "device"
+        else:
+            says.kind = kind
+        body = {
+            "eve_MAC": mac,
+            "eve_IP": "10.0.0.7",
+            "eve_DateTime": rfc3339(time)[:19].replace("T", " "),
+            "eve_EventType": kind,
+            "eve_AdditionalInfo": "",
+            "sensor": self.name,
+        }
+        return time, Sent(topics.native_topic("netalertx"), session_key(says), _encode(body), says)
+
+
+class Door(Sensor):
+    """Our own records with ids, over two topics: what happens to a session comes another way than its ends."""
+
+    rate = 16.0
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        protocol = self.random.choice(("ssh", "tcp", "udp", "rdp"))
+        one = {"sensor": self.name, "session_id": f"{self.name}-{number}", "protocol": protocol}
+        one |= {"client_ip": "203.0.113.5", "client_port": 5000 + number % 50_000, "server_ip": "192.0.2.1"}
+        fate = self.random.random()
+        lasts = (
+            self.random.choice((0.2, 2.0, 10.0, 30.0, 90.0)) * self.random.uniform(0.5, 1.5) if fate > 0.03 else 30.0
+        )
+        if fate > 0.03:
+            yield start, _ours(Connection(action=Action.CONNECT, time=start, kind="opened", **one))
+        for time in self._moments(start, lasts, 6):
+            says = Connection(action=Action.ACTIVITY, time=time, **one)
+            event = Event(time=time, kind="command", data="ls", **one)
+            yield time, Sent(topics.EVENTS, session_key(says), _event(event), says)
+        if fate < 0.85:
+            end = start + round(lasts * SECOND)
+            yield end, _ours(Connection(action=Action.DISCONNECT, time=end, kind="shut", **one))
+
+
+class Flows(Sensor):
+    """Connections known only by their addresses, which come again: they pair, supersede, and time out."""
+
+    speed = 2.0
+    rate = 8.0
+    late = False
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        port = self.random.randrange(60)
+        one = {"sensor": self.name, "protocol": ("tcp", "udp", "rdp")[port % 3], "client_ip": "203.0.113.77"}
+        one |= {"client_port": 7000 + port, "server_ip": "192.0.2.7", "server_port": 443}
+        lasts = self.random.uniform(0.5, 60)
+        yield start, _ours(Connection(action=Action.CONNECT, time=start, **one))
+        for time in self._moments(start, lasts, 3):
+            yield time, _ours(Connection(action=Action.ACTIVITY, time=time, **one))
+        if self.random.random() < 0.7:
+            end = start + round(lasts * SECOND)
+            yield end, _ours(Connection(action=Action.DISCONNECT, time=end, **one))
+
+
+class Vandal(Sensor):
+    """Publishes what no decoder takes, to every topic."""
+
+    rate = 2.0
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        value = self.random.choice(
+            (b"\xff\xfe", b"{", b"[]", b"null", b'"text"', b'{"sensor": 5}', b'{"time": "never"}')
+        )
+        topic = self.random.choice((topics.EVENTS, topics.CONNECTIONS_IN, "sensor.native.cowrie", "sensor.native.zeek"))
+        yield start, Sent(topic, str(number).encode(), value, poison=True)
+
+
+class Fresh(Door):
+    """One session that begins when all is over."""
+
+    def step(self, seconds: float) -> list[Sent]:
+        end = self.now + round(seconds * SECOND)
+        one = {"sensor": self.name, "session_id": "fresh", "protocol": "ssh", "client_ip": "203.0.113.6"}
+        says = Connection(action=Action.ACTIVITY, time=self.now, **one)
+        return [
+            _ours(Connection(action=Action.CONNECT, time=self.now, **one)),
+            Sent(topics.EVENTS, session_key(says), _event(Event(time=self.now, kind="command", **one)), says),
+            _ours(Connection(action=Action.DISCONNECT, time=end, **one)),
+        ]
+
+
+def all_sensors(seed: int, now: int) -> list[Sensor]:
+    """One of each kind, two doors; some live at ``now`` (microseconds UTC), the fast ones a year ago."""
+    year_ago = now - 365 * 24 * HOUR
+    made: list[tuple[Callable[[str, int, int], Sensor], str, int]] = [
+        (Cowrie, "cowrie", year_ago),
+        (Zeek, "zeek", year_ago),
+        (Devices, "devices", now),
+        (Door, "door-1", now),
+        (Door, "door-2", now),
+        (Flows, "flows", now),
+        (Vandal, "vandal", now),
+    ]
+    return [make(f"chaos-{name}", seed, began) for make, name, began in made]
+
+
+def _ours(says: Connection) -> Sent:
+    fields = msgspec.to_builtins(says)
+    fields["time"] = rfc3339(says.time)
+    return Sent(topics.CONNECTIONS_IN, session_key(says), _encode(fields), says)
+
+
+def _event(event: Event) -> bytes:
+    fields = msgspec.to_builtins(event)
+    fields["time"] = rfc3339(event.time)
+    return _encode(fields)
