@@ -31,6 +31,9 @@ def object_response(row: bytes, meta: Mapping[str, object]) -> web.Response:
     return web.Response(body=body, content_type="application/json", headers=HEADERS)
 
 
-def csv_response(rows: bytes, name: str) -> web.Response:
+def csv_response(rows: bytes, name: str, meta: Mapping[str, object]) -> web.Response:
+    """A table has no meta: the page that follows is in the header Link."""
     headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+    if meta["next"] is not None:
+        headers["Link"] = f'<{meta["next"]}>; rel="next"'
     return web.Response(body=rows, content_type="text/csv", charset="utf-8", headers=headers)

@@ -54,9 +54,10 @@ async def page(http: web.Request, given: Parameters) -> web.Response:
     listing = Listing(source=source, shape=shape, filter=asked.filter)
     found = read_rows(reader, listing, Slice(size, window.offset)) if size else _nothing()
     matched, rows = await together(count_rows(reader, SESSIONS, asked.filter), found)
+    meta = meta_of(asked, given, window, matched)
     if isinstance(shape, csv_rows.CsvShape):
-        return answers.csv_response(csv_rows.header(shape) + rows, "sessions.csv")
-    return answers.list_response(rows, meta_of(asked, given, window, matched))
+        return answers.csv_response(csv_rows.header(shape) + rows, "sessions.csv", meta)
+    return answers.list_response(rows, meta)
 
 
 async def count(http: web.Request) -> web.Response:

@@ -56,10 +56,10 @@ async def page(http: web.Request, given: Parameters) -> web.Response:
     if keys[0]:
         source = msgspec.structs.replace(ALL_SESSIONS, by=_AS_KEYS)
         rows = await reader_of(http).read(rows_of_keys(source, keys, shape))
-    following = last if last < filled.sessions else 0
+    meta = _meta(http, given, asked, limit, after, last if last < filled.sessions else 0)
     if isinstance(shape, csv_rows.CsvShape):
-        return answers.csv_response(csv_rows.header(shape) + rows, "sessions.csv")
-    return answers.list_response(rows, _meta(http, given, asked, limit, after, following))
+        return answers.csv_response(csv_rows.header(shape) + rows, "sessions.csv", meta)
+    return answers.list_response(rows, meta)
 
 
 async def _filled(store: SnapshotStore, found: Snapshot, asked: Asked, given: Parameters) -> Snapshot:
