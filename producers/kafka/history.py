@@ -28,8 +28,9 @@ async def read_history(
     """Records of each partition from its offset up to the high-water mark at the time of its first fetch.
 
     Partitions come interleaved, records of one partition in order. Raises TimeoutError when nothing comes for
-    ``patience`` seconds, KafkaError when the broker is lost. Holes are counted in ``counters``. Topics that do not exist
-    must not be asked for: the broker may create them.
+    ``patience`` seconds, KafkaError when the broker is lost. Holes are counted in ``counters``.
+
+    Topics that do not exist must not be asked for: the broker may create them.
     """
     if not starts:
         return

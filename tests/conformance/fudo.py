@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from tests.conformance.conftest import Api
+from schemas.settings import Settings
+from tests.conformance.conftest import Api, Apis
 from tests.conformance.store import Store, moment
 
 #: Sessions that were changed long ago expire: this one was changed today, at the example's time of day.
@@ -68,6 +69,11 @@ class Fudo:
         text = f"listener_id.eq({sensor})" + (f",{filter}" if filter else "")
         found = await self.get(f"/session?fields=id&filter={quote(text)}&limit=100&{rest}")
         return [one["id"] for one in found["session"]]
+
+
+async def started(apis: Apis, settings: Settings, **http: Any) -> Fudo:
+    """Over TLS: clients of Fudo speak nothing else."""
+    return Fudo(await apis.start(settings, tls_self_signed=True, **http))
 
 
 def numbered(store: Store, sensor: str, rows: dict[str, dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.settings import Backup, Settings
 from tests.conformance.conftest import Apis
-from tests.conformance.fudo import Fudo, numbered
+from tests.conformance.fudo import Fudo, numbered, started
 from tests.conformance.store import Store
 
 pytestmark = pytest.mark.integration
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 async def fudo(apis: Apis, settings: Settings) -> Fudo:
     targets = Backup(targets={"Backup_Target_Name": "/nowhere"})
-    return Fudo(await apis.start(msgspec.structs.replace(settings, backup=targets)))
+    return await started(apis, msgspec.structs.replace(settings, backup=targets))
 
 
 @pytest.mark.parametrize(

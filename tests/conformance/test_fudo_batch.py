@@ -7,8 +7,8 @@ import pytest
 
 from schemas.records import Connection
 from schemas.settings import Backup, Settings
-from tests.conformance.conftest import Api, Apis
-from tests.conformance.fudo import Fudo, numbered
+from tests.conformance.conftest import Apis
+from tests.conformance.fudo import Fudo, numbered, started
 from tests.conformance.store import Store
 from tests.conformance.test_fudo_changing import written
 
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def fudo(api: Api) -> Fudo:
-    return Fudo(api)
+async def fudo(apis: Apis, settings: Settings) -> Fudo:
+    return await started(apis, settings)
 
 
 async def batch(fudo: Fudo, requests: list[dict[str, Any]], status: int = 200, **more: Any) -> dict[str, Any]:
@@ -175,7 +175,7 @@ async def test_without_kafka_an_atomic_batch_is_put_off(
     numbered(store, sensor, {f"{sensor}-1": {}})
     kafka = msgspec.structs.replace(settings.kafka, bootstrap="127.0.0.1:9")
     targets = Backup(targets={"t": "/nowhere"})
-    fudo = Fudo(await apis.start(msgspec.structs.replace(settings, kafka=kafka, backup=targets)))
+    fudo = await started(apis, msgspec.structs.replace(settings, kafka=kafka, backup=targets))
     requests = [
         {"endpoint": f"/session/{sensor}-1", "method": "PATCH", "data": {"paused": True}},
         {"endpoint": f"/session/{sensor}-1/backup/t", "method": "POST"},

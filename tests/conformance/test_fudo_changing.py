@@ -10,8 +10,8 @@ from producers.formats import DECODERS, Source, decode
 from schemas.records import Action, Amendment, Connection
 from schemas.settings import Settings
 from schemas.topics import CONNECTIONS_IN
-from tests.conformance.conftest import Api, Apis
-from tests.conformance.fudo import Fudo, numbered
+from tests.conformance.conftest import Apis
+from tests.conformance.fudo import Fudo, numbered, started
 from tests.conformance.store import Store
 from tests.workers import messages
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def fudo(api: Api) -> Fudo:
-    return Fudo(api)
+async def fudo(apis: Apis, settings: Settings) -> Fudo:
+    return await started(apis, settings)
 
 
 async def written(settings: Settings, sensor: str) -> list[Connection]:
@@ -155,7 +155,7 @@ async def test_without_kafka_nothing_is_written_and_the_client_is_told_when_to_c
         silent.listen()
         port = silent.getsockname()[1]
         kafka = msgspec.structs.replace(settings.kafka, bootstrap=f"127.0.0.1:{port}")
-        fudo = Fudo(await apis.start(msgspec.structs.replace(settings, kafka=kafka)))
+        fudo = await started(apis, msgspec.structs.replace(settings, kafka=kafka))
         path = f"{fudo.api.base}/api/v2/session/{sensor}-1"
         async with fudo.api.http.patch(path, json={"paused": True}) as answer:
             assert (answer.status, answer.headers["Retry-After"]) == (503, "2")

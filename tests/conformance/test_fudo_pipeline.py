@@ -18,7 +18,7 @@ from schemas.dead_letters import DeadLetter, Stage
 from schemas.settings import Backup, Settings
 from schemas.topics import BACKUPS, CONNECTIONS_IN, DEAD_LETTERS
 from tests.conformance.conftest import Apis
-from tests.conformance.fudo import Fudo
+from tests.conformance.fudo import Fudo, started
 from tests.conformance.store import Store
 from tests.processes import Processes, processes_of
 from tests.workers import messages, until
@@ -86,7 +86,7 @@ def pipeline(stack: Any, bucket: Bucket, folder: Path) -> Iterator[tuple[Setting
 @pytest.fixture
 async def fudo(pipeline: tuple[Settings, Processes], apis: Apis) -> AsyncIterator[Fudo]:
     settings, _ = pipeline
-    yield Fudo(await apis.start(settings))
+    yield await started(apis, settings)
 
 
 @pytest.fixture

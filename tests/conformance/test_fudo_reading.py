@@ -10,8 +10,8 @@ import pytest
 
 from schemas.settings import Fudo as FudoSettings
 from schemas.settings import Settings
-from tests.conformance.conftest import Api, Apis
-from tests.conformance.fudo import EXAMPLE_ROW, MODIFIED, Fudo, numbered
+from tests.conformance.conftest import Apis
+from tests.conformance.fudo import EXAMPLE_ROW, MODIFIED, Fudo, numbered, started
 from tests.conformance.store import Store, moment
 
 pytestmark = pytest.mark.integration
@@ -79,14 +79,14 @@ BARE = [
 
 
 @pytest.fixture
-def fudo(api: Api) -> Fudo:
-    return Fudo(api)
+async def fudo(apis: Apis, settings: Settings) -> Fudo:
+    return await started(apis, settings)
 
 
 async def test_the_example_comes_back_as_the_document_prints_it(
     apis: Apis, settings: Settings, store: Store, sensor: str
 ) -> None:
-    fudo = Fudo(await apis.start(msgspec.structs.replace(settings, fudo=FudoSettings(timezone="Europe/Warsaw"))))
+    fudo = await started(apis, msgspec.structs.replace(settings, fudo=FudoSettings(timezone="Europe/Warsaw")))
     store.sessions([EXAMPLE_ROW])
     event = {
         "sensor": EXAMPLE_ROW["sensor"],
@@ -176,16 +176,16 @@ async def test_times_have_no_zeros_at_the_end_and_the_zone_in_hours(
 ) -> None:
     whole, half = moment("2025-05-14T12:11:00"), moment("2025-01-14T12:11:00.5")
     numbered(store, sensor, {f"{sensor}-1": {"started_at": whole, "ended_at": half, "last_activity_at": whole}})
-    for zone, started, finished in (
+    for zone, begun, finished in (
         ("UTC", "2025-05-14 12:11:00+00", "2025-01-14 12:11:00.5+00"),
         ("America/Los_Angeles", "2025-05-14 05:11:00-07", "2025-01-14 04:11:00.5-08"),
         ("Asia/Kolkata", "2025-05-14 17:41:00+05:30", "2025-01-14 17:41:00.5+05:30"),
     ):
-        api = await apis.start(msgspec.structs.replace(settings, fudo=FudoSettings(timezone=zone)))
-        answer = await Fudo(api).get(f"/session/{sensor}-1?fields=started_at,finished_at")
-        assert answer["session"] == {"started_at": started, "finished_at": finished}
-        for text in (started, started.replace(" ", "T")):
-            assert await Fudo(api).ids(sensor, f"started_at.eq({text})") == [f"{sensor}-1"]
+        fudo = await started(apis, msgspec.structs.replace(settings, fudo=FudoSettings(timezone=zone)))
+        answer = await fudo.get(f"/session/{sensor}-1?fields=started_at,finished_at")
+        assert answer["session"] == {"started_at": begun, "finished_at": finished}
+        for text in (begun, begun.replace(" ", "T")):
+            assert await fudo.ids(sensor, f"started_at.eq({text})") == [f"{sensor}-1"]
 
 
 async def test_ids_are_opaque_strings(fudo: Fudo, store: Store, sensor: str) -> None:
@@ -363,7 +363,7 @@ async def test_lists_without_a_limit_or_with_a_long_one_are_streamed(
 async def test_where_the_setting_cuts_a_list_it_says_where_to_go_on(
     apis: Apis, settings: Settings, store: Store, sensor: str, rest: str
 ) -> None:
-    fudo = Fudo(await apis.start(settings, unpaged_rows=2))
+    fudo = await started(apis, settings, unpaged_rows=2)
     numbered(store, sensor, {"a": {}, "b": {}, "c": {}})
     answer = await fudo.get(f"/session?filter=listener_id.eq({sensor})&fields=id&{rest}")
     assert [one["id"] for one in answer["session"]] == ["c", "b"]
