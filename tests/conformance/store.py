@@ -41,8 +41,8 @@ class Store:
 
     def sessions(self, rows: list[dict[str, Any]]) -> None:
         now = micros(1_800_000_000_000_000)
-        base = {"state": "closed", "revision": 1, "created_at": now, "modified_at": now}
-        # A worker of another test takes over whatever is open: it must find a key that can be read.
+        # What a worker reads of a session must be there: in another test one takes over whatever is stored.
+        base = {"state": "closed", "duration_quality": "unknown", "revision": 1, "created_at": now, "modified_at": now}
         self._insert("sessions", [{**base, "key": _key(row), **row} for row in rows])
 
     def many_events(self, sensor: str, count: int, step: int = 1_000_000) -> None:
