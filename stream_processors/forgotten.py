@@ -11,7 +11,7 @@ MASK = (1 << 25) - 1
 _SECOND = 32
 _LAST_GENERATION = 255
 #: Keys of a generation; those of the younger two are known.
-_MOST = 500_000
+MOST = 500_000
 
 
 class Forgotten:
@@ -19,7 +19,7 @@ class Forgotten:
 
     __slots__ = ("_count", "_generation", "_most", "places")
 
-    def __init__(self, most: int = _MOST) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self._count = 0
         self._generation = 1
         self._most = most

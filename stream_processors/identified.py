@@ -79,11 +79,10 @@ class IdentifiedSessions:
         #: Versions of those that did.
         self._short: list[Version] = []
         self._closed = RecentlyClosed(limits.max_closed, forgotten.add)
-        #: What may still change, as the bytes of its last version, longest untouched first: a quarter of what objects
+        #: What may still change, as the bytes of its last version, longest untouched first: half of what objects need.
+        self._asleep: dict[bytes, bytes] = {}
         #: The bytes of what is an object for the moment.
         self._woken: dict[bytes, bytes] = {}
-        #: need.
-        self._asleep: dict[bytes, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._sessions) + len(self._begun) + len(self._asleep)

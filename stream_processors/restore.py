@@ -5,6 +5,7 @@ State comes back from ClickHouse, overlaid by the tail of ``sessions`` that the 
 """
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -24,13 +25,13 @@ from schemas.times import SECOND
 from stream_processors import groups
 from stream_processors.amending import is_replaced
 from stream_processors.endings import EVIDENCE
-from stream_processors.forgotten import Forgotten
+from stream_processors.forgotten import MOST, Forgotten
 from stream_processors.intake import Intake
 from stream_processors.limits import Limits, limits_of
 from stream_processors.sessionize import Owned, Sessions
 from stream_processors.sessionizer import Sessionizer
 from stream_processors.stored_session import StoredSession
-from stream_processors.stored_sessions import UNAVAILABLE, stored_sessions
+from stream_processors.stored_sessions import UNAVAILABLE, ended_keys, stored_sessions
 
 log = structlog.get_logger()
 
@@ -99,6 +100,7 @@ class Restorer:
         self._intake = intake
         self._sessions = sessions
         self._forgotten = Forgotten()
+        self._recalled = False
         #: What keeps the worker from processing, for the heartbeat; empty when nothing does.
         self.waiting_for = ""
 
@@ -148,8 +150,23 @@ class Restorer:
         await asyncio.to_thread(self._take_back, machines, limits, tails, since)
         for partition, machine in machines.items():
             self._sessions.owned[partition] = Owned(machine, generation)
+        if not self._recalled:
+            self._recalled = True
+            # Not by the loop's threads: those are waited for when the worker ends, and ClickHouse may stand still.
+            threading.Thread(target=self._recall, name="recall", daemon=True).start()
         restored = sum(map(len, machines.values()))
         log.info("state restored", partitions=sorted(partitions), sessions=restored, not_stored_yet=unsettled)
+
+    def _recall(self) -> None:
+        """Know the keys of what ended before this worker came. Beside its work: only a record of one of them would
+        have to wait for it, and those are rare."""
+        try:
+            for keys in ended_keys(self._settings, MOST):
+                self._forgotten.add(keys)
+        except UNAVAILABLE as error:
+            log.warning(
+                "keys of ended sessions are not known; a second connect of one of them opens anew", error=repr(error)
+            )
 
     def _take_back(self, machines: Machines, limits: Limits, tails: Mapping[int, Tail], since: int) -> None:
         take_back(machines, stored_sessions(self._settings, limits, machines.keys(), since), tails, since)

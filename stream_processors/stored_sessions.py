@@ -108,6 +108,11 @@ _OF_KEYS = f"""{SESSION_COLUMNS} FROM
 )
 ORDER BY coalesce(started_at, ended_at, last_activity_at)"""  # noqa: S608 - constants of this module only
 
+# What ended is not restored, but a record of it must find it: the newest keys, each an id of a sensor's own.
+_ENDED_KEYS = """SELECT key FROM {database:Identifier}.sessions
+WHERE state = 'closed' AND NOT held AND JSONLength(key) = 2
+ORDER BY ingested_at DESC LIMIT {most:UInt32}"""
+
 _BRIEF = {
     "output_format_json_quote_64bit_integers": 0,
     "output_format_json_validate_utf8": 1,
@@ -153,6 +158,17 @@ def stored_sessions(
             with stream:
                 for lines in _blocks(stream):
                     yield from zip(_decode_stored(b"\n".join(lines)), lines, strict=True)
+    finally:
+        client.close()
+
+
+def ended_keys(settings: Settings, most: int) -> Iterator[list[bytes]]:
+    """Session keys of what ended last, some at a time, newest first. Blocks. Raises one of UNAVAILABLE."""
+    client = client_of(settings)
+    parameters = {"database": settings.clickhouse.database, "most": most}
+    try:
+        with client.raw_stream(_ENDED_KEYS, parameters=parameters, fmt="TSVRaw") as stream:
+            yield from _blocks(stream)
     finally:
         client.close()
 

@@ -106,6 +106,17 @@ async def test_writes_reach_sessions_in_memory_in_the_store_and_after_a_kill(own
             )
             assert kept == [(name, name, True, label, 1) for name in ("api", "pot", "scan") for label in ("", "x")]
 
+            # A second connect under an id that ended before this worker came: no other session, the earliest start.
+            await publish(_own(Action.CONNECT, 20, record_id="second"), _own(Action.DISCONNECT, 90))
+
+            async def merged() -> bool:
+                query = (
+                    "SELECT toUnixTimestamp(started_at), duration, event_count FROM sessions_current"
+                    " WHERE session_id = 'own'"
+                )
+                return await _rows(client, query) == [(START // SECOND, 90.0, 4)]
+
+            await until("a second connect of an ended session is counted to it", merged, 60)
             await publish(remove(targets["pot"], "removed-one", _now()))
             await until("removed", applied("removed-one", "sessions_all"), 60)
             assert ("pot", "own") not in [(sensor, session) for sensor, session, *_ in await current()]
