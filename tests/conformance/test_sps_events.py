@@ -346,6 +346,9 @@ async def test_channels_are_those_of_the_recording(api: Api, store: Store, senso
     # The events of the shell name it.
     items = (await api.get(f"{path(ids[1])}/events" + query(q="type:command")))["items"]
     assert {item["channels_id"] for item in items} == {"0"} and items[0]["action"] == "uname -a"
+    # Five commands, that one was not found, and a download; that the terminal was closed is no content.
+    everything = (await api.get(f"{path(ids[1])}/events"))["items"]
+    assert [item["type"] for item in everything] == ["command"] * 6 + ["file_transfer"]
 
 
 async def test_details_that_no_reader_of_json_takes_are_no_obstacle(api: Api, store: Store, sensor: str) -> None:

@@ -12,7 +12,9 @@ TYPES = {
     "terminal": "screen.content",
     "window_title": "window_title",
 }
-KINDS = ", ".join(f"'{kind}'" for kind in TYPES)
+_KINDS = ", ".join(f"'{kind}'" for kind in TYPES)
+#: Events that SPS has a type for; that a terminal was closed is none of its content.
+EXTRACTED = f"kind IN ({_KINDS}) AND (kind != 'terminal' OR content != '')"
 TYPE = "multiIf(" + ", ".join(f"kind = '{kind}', '{type}'" for kind, type in TYPES.items()) + ", kind)"
 #: The document names window titles in two ways; a query may use either.
 _WINDOW_TITLE = f"replaceOne({TYPE}, 'window_title', 'screen.windowtitle')"
@@ -36,7 +38,7 @@ EVENT = catalogue(
 
 #: What is found in the content of a session: all of it, its commands, its window titles (sps-facts 1.6).
 _CONTENT = {
-    "content": f"if(kind IN ({KINDS}), {CONTENT}, '')",
+    "content": f"if({EXTRACTED}, {CONTENT}, '')",
     "command": f"if(kind = 'command', {CONTENT}, '')",
     "title": f"if(kind = 'window_title', {CONTENT}, '')",
 }

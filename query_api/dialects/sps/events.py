@@ -5,7 +5,7 @@ from aiohttp import web
 
 from query_api import sql
 from query_api.dialects.sps import answers, links, request
-from query_api.dialects.sps.event_fields import ACTION, CONTENT, CONTENT_OF_EVENTS, EVENT, KINDS, TYPE
+from query_api.dialects.sps.event_fields import ACTION, CONTENT, CONTENT_OF_EVENTS, EVENT, EXTRACTED, TYPE
 from query_api.dialects.sps.fields import Catalogue, moment
 from query_api.dialects.sps.found import Found, events_of, find
 from query_api.dialects.sps.paths import session_path
@@ -64,9 +64,9 @@ class _View(msgspec.Struct, frozen=True):
     joined: str = ""
 
 
-_EVENTS = _View("events", _EVENT_SHAPE, f"kind IN ({KINDS})", EVENT)
+_EVENTS = _View("events", _EVENT_SHAPE, EXTRACTED, EVENT)
 _ALERTS = _View("alerts", _ALERT_SHAPE, "notEmpty(alerts)", EVENT, " ARRAY JOIN alerts AS alert")
-_CONTENT = _View("content", _EVENT_SHAPE, f"kind IN ({KINDS})", CONTENT_OF_EVENTS)
+_CONTENT = _View("content", _EVENT_SHAPE, EXTRACTED, CONTENT_OF_EVENTS)
 
 
 async def events(http: web.Request) -> web.Response:
