@@ -10,7 +10,7 @@ import msgspec
 from producers.kafka.publisher import Publisher
 from schemas.records import Connection, position_of
 from schemas.settings import Kafka
-from tests.chaos.sensors import Sensor, Sent
+from tests.chaos.sensor import Sensor, Sent
 
 #: Seconds between two steps of the sensors.
 _STEP = 0.25
