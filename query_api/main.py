@@ -15,6 +15,7 @@ from query_api.auth.credentials import CredentialsError
 from query_api.auth.doors import ACCESS
 from query_api.auth.file import credentials_path
 from query_api.health import Health
+from query_api.ingest import INGEST
 from query_api.keys import CONNECTION, GATE, HEALTH, OWN_TABLES, SETTINGS
 from query_api.limits import Gate
 from query_api.listen import Listen, check_exposure, is_loopback, listen_address
@@ -37,6 +38,7 @@ def make_app(settings: Settings, *, follow_health: bool = True) -> web.Applicati
     app[GATE] = Gate(settings.http.concurrency, settings.http.concurrency_of_one)
     app[HEALTH] = Health()
     app[WRITES] = Writes(settings.kafka, app[HEALTH], settings.http.write_seconds)
+    app[INGEST] = Writes(settings.kafka, app[HEALTH], settings.http.write_seconds)
     setup_routes(app)
     app.on_response_prepare.append(middlewares.server_header)
     app.on_response_prepare.append(middlewares.cross_origin_headers)
@@ -58,6 +60,7 @@ def _access(settings: Settings) -> Access:
 async def _connection(app: web.Application) -> AsyncIterator[None]:
     yield
     await app[WRITES].close()
+    await app[INGEST].close()
     await app[CONNECTION].close()
     await app[OWN_TABLES].close()
 
@@ -108,7 +111,10 @@ async def _serve(settings: Settings, listen: Listen) -> int:
     try:
         await listener.start(listen.host, listen.port, context)
         _announce(settings, listen)
+        following = asyncio.create_task(tls.follow_certificate(context, settings.http)) if context else None
         await ended.wait()
+        if following is not None:
+            following.cancel()
         log.info("query API drains")
     finally:
         await listener.stop()

@@ -1,5 +1,6 @@
 """TLS of the API: a certificate that somebody gave, or one that it signs itself and keeps in the data folder."""
 
+import asyncio
 import datetime
 import hashlib
 import ipaddress
@@ -8,11 +9,17 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from schemas.settings import Http, Settings, SettingsError
 
 if TYPE_CHECKING:
     from cryptography.x509 import GeneralName
 
+log = structlog.get_logger()
+
+#: Seconds between two looks at the files of a certificate.
+LOOK_SECONDS = 30.0
 _CERTIFICATE, _KEY = "certificate.pem", "key.pem"
 #: Days a certificate of our own is good for, and before its end when another one is made at the next start.
 _DAYS, _RENEW = 730, 30
@@ -33,6 +40,48 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
     certificate, key = _files(settings)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(context, certificate, key)
+    return context
+
+
+async def follow_certificate(context: ssl.SSLContext, http: Http) -> None:
+    """Loads a certificate that was given again when its files change: one is renewed every few weeks.
+
+    Runs until cancelled. What cannot be used changes nothing and is said in the log.
+    """
+    if not http.tls_cert:
+        return
+    certificate, key = Path(http.tls_cert), Path(http.tls_key)
+    known = _stamps(certificate, key)
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        now = _stamps(certificate, key)
+        if now == known:
+            continue
+        known = now
+        try:
+            # First into one that nobody uses: half a pair would end all handshakes.
+            _load(ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), certificate, key)
+            _load(context, certificate, key)
+        except SettingsError as error:
+            log.error("the certificate stays as it was", why=str(error))
+        else:
+            log.info("certificate read again", file=str(certificate))
+
+
+def _stamps(*files: Path) -> list[int]:
+    return [_changed_at(path) for path in files]
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        # Gone for the moment: loading it says more.
+        return 0
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     try:
         # A password of the key would be asked for at the terminal; a server has none.
         context.load_cert_chain(certificate, key, password=lambda: b"")
@@ -40,7 +89,6 @@ def server_context(settings: Settings) -> ssl.SSLContext | None:
         # An SSLError is one, too; it does not say which file it is about.
         reason = error.strerror or str(error) if not isinstance(error, ssl.SSLError) else "they do not fit together"
         raise SettingsError(f"http.tls_cert {certificate}, http.tls_key {key}: {reason}") from None
-    return context
 
 
 def fingerprint(settings: Settings) -> str:

@@ -11,10 +11,12 @@ import aiohttp
 import msgspec
 import pytest
 
+from query_api import tls
 from query_api.tls import fingerprint, server_context
 from schemas.settings import Http, Settings, SettingsError
 from tests.conformance.conftest import Apis, apis
 from tests.stack import free_port
+from tests.up_process import Ports, Up
 
 __all__ = ["apis"]
 
@@ -102,6 +104,37 @@ async def test_the_process_speaks_https_with_the_certificate_it_names_and_its_co
         await process.wait()
 
 
+async def test_a_certificate_that_is_renewed_is_taken_without_a_restart(
+    apis: Apis, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tls, "LOOK_SECONDS", 0.05)
+    server_context(at(tmp_path / "first", tls_self_signed=True))
+    server_context(at(tmp_path / "second", tls_self_signed=True))
+    folder = tmp_path / "first" / "tls"
+    http = msgspec.structs.replace(
+        settings.http, tls_cert=str(folder / "certificate.pem"), tls_key=str(folder / "key.pem")
+    )
+    context = server_context(msgspec.structs.replace(settings, http=http))
+    assert context is not None
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    address = server.sockets[0].getsockname()
+    following = asyncio.create_task(tls.follow_certificate(context, http))
+    try:
+        async with asyncio.timeout(60):
+            (folder / "certificate.pem").write_text("half a file")
+            for _ in range(20):
+                assert await asyncio.to_thread(ssl.get_server_certificate, address)
+            for name in ("key.pem", "certificate.pem"):
+                (folder / name).write_bytes((tmp_path / "second" / "tls" / name).read_bytes())
+            wanted = (folder / "certificate.pem").read_text().strip()
+            found = ""
+            while found != wanted:
+                found = (await asyncio.to_thread(ssl.get_server_certificate, address)).strip()
+    finally:
+        following.cancel()
+        server.close()
+
+
 async def test_a_certificate_that_was_given_is_used_and_without_tls_the_cookie_is_not_secure(
     apis: Apis, settings: Settings, tmp_path: Path
 ) -> None:
@@ -114,3 +147,27 @@ async def test_a_certificate_that_was_given_is_used_and_without_tls_the_cookie_i
     plain = await apis.start(settings)
     async with plain.http.get(f"{plain.base}/api/authentication") as answer:
         assert "Secure" not in answer.headers["Set-Cookie"]
+
+
+def test_sojourn_up_speaks_https_and_names_its_certificate() -> None:
+    ports = Ports()
+    with Up(ports, *ports.options(), "--ephemeral", "--tls-self-signed") as up:
+        line = up.wait_line(r"^api +ready +https://")
+        up.wait_line(r"^ready: https://")
+        der = ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", ports.http)))
+        assert hashlib.sha256(der).hexdigest().upper() in line.replace(":", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--http=0.0.0.0:8080"], "sojourn auth"),
+        (["--tls-cert=/nowhere.pem", "--tls-key=/nowhere.pem"], "No such file"),
+        (["--tls-cert=/nowhere.pem"], "one is missing"),
+    ],
+)
+def test_sojourn_up_says_beforehand_why_the_api_could_not_listen(options: list[str], said: str) -> None:
+    ports = Ports()
+    with Up(ports, *ports.options(), *options, "--ephemeral") as up:
+        up.wait_line(said)
+        assert up.process.wait(60) == 2
