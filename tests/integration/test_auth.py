@@ -1,5 +1,6 @@
 """Who may come in, and what he sees: over HTTP, with the real file and the real ClickHouse."""
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,40 @@ async def test_a_restricted_token_sees_its_sensors_and_nothing_of_the_others(
         assert (sessions["total"], sessions["matched"], len(sessions["events"])) == (3, 3, 3)
     nothing = await api.get("/events", {"response_per_page": 1, "sensors": [other]}, headers=bearer(restricted))
     assert (nothing["total"], nothing["matched"], nothing["events"]) == (30, 0, [])
+
+
+async def test_other_sensors_do_not_exist_in_any_dialect(
+    apis: Apis, settings: Settings, file: Path, store: Store, sensor: str
+) -> None:
+    mine, other = f"{sensor}-mine", f"{sensor}-other"
+    for name in (mine, other):
+        store.many_events(name, 10)
+        store.sessions([{"sensor": name, "session_id": f"{name}-{n}", "protocol": "ssh"} for n in range(3)])
+    token = auth.add_token(file, "restricted", [Scope.WRITE], mine)
+    auth.add_user(file, "ann", "a long password", [Scope.READ], mine)
+    api = await guarded(apis, settings, file)
+    basic = base64.b64encode(b"ann:a long password").decode()
+    async with api.http.get(f"{api.base}/api/authentication", headers={"Authorization": f"Basic {basic}"}) as answer:
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+
+    sps, fudo = {"Cookie": cookie}, {"Authorization": token}
+    listed = await api.get("/api/audit/sessions?limit=500", headers=sps)
+    assert listed["meta"]["match_count"] == 3
+    assert {item["key"] for item in listed["items"]} == {f"{mine}-{n}" for n in range(3)}
+    assert (await api.get("/api/audit/sessions/_count", headers=sps))["count"] == 3
+    snapshot = (await api.get("/api/audit/sessions/_snapshot", headers=sps))["body"]["snapshot"]
+    paged = await api.get(f"/api/audit/sessions?snapshot={snapshot}", headers=sps)
+    assert {item["key"] for item in paged["items"]} == {f"{mine}-{n}" for n in range(3)}
+    for part in ("", "/events", "/channels", "/audit_trail", "/trail_downloads"):
+        await api.get(f"/api/audit/sessions/{other}-0{part}", status=404, headers=sps)
+
+    found = await api.get("/api/v2/session?limit=100&total_count", headers=fudo)
+    assert {session["id"] for session in found["session"]} == {f"{mine}-{n}" for n in range(3)}
+    assert found["total_count"] == 3
+    await api.get(f"/api/v2/session/{mine}-0", headers=fudo)
+    await api.get(f"/api/v2/session/{other}-0", status=404, headers=fudo)
+    async with api.http.patch(f"{api.base}/api/v2/session/{other}-0", json={"reason": "x"}, headers=fudo) as answer:
+        assert answer.status == 404
 
 
 def test_every_table_with_sensors_is_restricted(stack: Stack) -> None:
