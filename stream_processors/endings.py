@@ -2,6 +2,7 @@
 
 from schemas.records import DurationQuality, EndReason, Session, State
 from schemas.times import SECOND, parse_time, rfc3339
+from stream_processors.stored_session import StoredSession
 
 #: Closings that a record of the sensor proved.
 EVIDENCE = frozenset({EndReason.DISCONNECT, EndReason.COMPLETE})
@@ -50,6 +51,15 @@ def reopen(session: Session) -> None:
     session.ended_at = None
     session.duration = None
     session.duration_quality = DurationQuality.UNKNOWN
+
+
+def restarted_after(session: Session | StoredSession) -> int:
+    """A time that a restart of the sensor has certainly reached, by a session that it closed (microseconds UTC).
+
+    Restarts themselves are not stored; without this, the next record of such a session would open it again after the
+    worker's own restart.
+    """
+    return session.last_activity_at + 1
 
 
 def due_end(session: Session, idle: int, longest: int, boot: int, reached: int) -> tuple[int, EndReason] | None:

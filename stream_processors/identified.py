@@ -14,7 +14,7 @@ from schemas.metrics import Counters
 from schemas.records import Action, Connection, DurationQuality, EndReason, Session, State
 from schemas.times import SECOND
 from stream_processors import amending
-from stream_processors.endings import EVIDENCE, GUESSES, close, due_end, reopen, reported_end
+from stream_processors.endings import EVIDENCE, GUESSES, close, due_end, reopen, reported_end, restarted_after
 from stream_processors.forgotten import MASK, Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
@@ -94,6 +94,8 @@ class IdentifiedSessions:
         if session.end_reason in EVIDENCE:
             self._closed.keep(key, value)
             return
+        if session.end_reason is EndReason.SENSOR_RESTART:
+            self._boots[session.sensor] = max(restarted_after(session), self._boots.get(session.sensor, 0))
         if session.held:
             self._sessions[key] = _decode(value)
         else:

@@ -12,6 +12,7 @@ from schemas.metrics import Counters
 from schemas.records import Connection, EndReason, Session
 from schemas.times import SECOND
 from stream_processors import amending
+from stream_processors.endings import restarted_after
 from stream_processors.forgotten import Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.key_history import KeyHistory
@@ -56,6 +57,9 @@ class PairedSessions:
 
     def restore(self, key: bytes, stored: list[Session]) -> None:
         """Take back the sessions of one key from a store."""
+        for session in stored:
+            if session.end_reason is EndReason.SENSOR_RESTART:
+                self._boots[session.sensor] = max(restarted_after(session), self._boots.get(session.sensor, 0))
         if len(self._histories) >= self.limits.max_paired and not any(one.held for one in stored):
             self._forgotten.add((key,))
         else:

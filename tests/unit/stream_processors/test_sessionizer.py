@@ -393,6 +393,16 @@ def test_a_session_whose_connect_comes_beside_the_tick_of_what_waited_for_it_goe
     assert machine.reach(at(20)).session("a").end_reason is EndReason.IDLE_TIMEOUT
 
 
+@pytest.mark.parametrize("key", [{"session_id": "a"}, {"session_id": "", "server_ip": "10.0.0.1"}])
+def test_what_a_restart_of_its_sensor_closed_stays_so_over_a_restart_of_the_worker(key: dict[str, str]) -> None:
+    never_idle = Sessions(idle={"": 0.0}, max_duration=0)
+    restart = Connection(action=Action.SENSOR_START, sensor="s", time=at(11))
+    machine = Machine(never_idle).feed(connect(at(10), **key), restart)
+    heir = machine.successor(5).feed(connect(at(10), **key)).reach(at(20))
+    (session,) = heir.sessions
+    assert (session.end_reason, session.ended_at, session.event_count) == (EndReason.SENSOR_RESTART, at(10), 2)
+
+
 def test_a_late_fact_is_annotated() -> None:
     fact = Connection(action=Action.ANNOTATE, sensor="s", session_id="a", time=at(10.5), server_name="db-1")
     assert Machine().feed(connect(at(10)), fact).session("a").server_name == "db-1"
