@@ -155,6 +155,11 @@ class House:
             self.tend()
             time.sleep(0.05)
 
+    @property
+    def cuts(self) -> int:
+        """Connections that were cut."""
+        return self._proxy.cuts
+
     def pids(self, command: str) -> list[int]:
         return [process.pid for process in self._processes.alive(command)]
 

@@ -30,6 +30,8 @@ class Proxy:
         self._listen = listen
         self._target = target
         self._armed: list[Cut] = []
+        #: The loop itself keeps only weak references to them.
+        self._handling: set[asyncio.Task[None] | None] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy")
 
@@ -61,6 +63,13 @@ class Proxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _handle(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        self._handling.add(asyncio.current_task())
+        try:
+            await self._pass_on(client, back)
+        finally:
+            self._handling.discard(asyncio.current_task())
+
+    async def _pass_on(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         try:
             server, forth = await asyncio.open_connection(self._target.host, self._target.port)
         except OSError:
