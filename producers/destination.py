@@ -32,6 +32,18 @@ class Destination(msgspec.Struct, frozen=True, gc=False):
     sensor: str
 
 
+class Readable(msgspec.Struct, frozen=True, gc=False):
+    """One line that can be decoded: the topic it belongs to, and the records that it is, at least one."""
+
+    topic: str
+    records: list[Decoded]
+
+    @property
+    def destination(self) -> Destination:
+        first = self.records[0]
+        return Destination(self.topic, session_key(first.connection or first.event), first.event.sensor)
+
+
 def topics_of(format_name: str) -> set[str]:
     """The topics a format's lines may go to."""
     if format_name == MIXED:
@@ -41,6 +53,12 @@ def topics_of(format_name: str) -> set[str]:
 
 def destination_of(format_name: str, line: bytes) -> Destination | Rejection:
     """Decodes the line to see that it can be; published is the line itself."""
+    found = readable(format_name, line)
+    return found if isinstance(found, Rejection) else found.destination
+
+
+def readable(format_name: str, line: bytes) -> Readable | Rejection:
+    """What the line says. ``format_name`` is one of FORMATS."""
     if format_name == MIXED:
         format_name = _told_apart(line)
     decoded = DECODERS[format_name](line)
@@ -48,8 +66,7 @@ def destination_of(format_name: str, line: bytes) -> Destination | Rejection:
         return decoded
     if not decoded:
         return Rejection(Reason.BAD_VALUE, expected="a line that says something")
-    first: Decoded = decoded[0]
-    return Destination(_TOPICS[format_name], session_key(first.connection or first.event), first.event.sensor)
+    return Readable(_TOPICS[format_name], decoded)
 
 
 def _told_apart(line: bytes) -> str:

@@ -15,7 +15,7 @@ from producers.destination import FORMATS, Destination, destination_of, topics_o
 from producers.files import UnreadableFileError, expand, follow, lines_of, size_of
 from producers.formats import Rejection
 from producers.kafka.epochs import TopicsError, epochs_of
-from producers.kafka.publisher import Item, Publisher, partition_of
+from producers.kafka.publisher import Item, Publisher
 from producers.kafka.recycling import Recycling
 from producers.lines import Line
 from producers.produce_report import Report
@@ -260,16 +260,7 @@ class _Door:
         await self.open()
 
     async def _send(self, checked: list[tuple[Destination, Item]]) -> None:
-        by_partition: dict[tuple[str, int], list[Item]] = {}
-        for destination, item in checked:
-            assert item[0] is not None
-            partition = partition_of(item[0], await self._publisher.partitions_of(destination.topic))
-            by_partition.setdefault((destination.topic, partition), []).append(item)
-        sent = [
-            future
-            for place, items in by_partition.items()
-            for future in await self._publisher.send_batch(*place, items)
-        ]
+        sent = await self._publisher.send_all((destination.topic, item) for destination, item in checked)
         for answer in await asyncio.gather(*sent, return_exceptions=True):
             if isinstance(answer, BaseException):
                 raise answer

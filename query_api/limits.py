@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from query_api.auth.principal import Principal
 from query_api.errors import TooManyRequestsError, UnavailableError
 from query_api.listen import is_loopback, listen_address
+from query_api.owners import takes_lines
 from schemas.settings import Http
 
 #: Rows of one result. A page has at most 10,000; a second that an unpaged answer reads at once may hold more.
@@ -40,6 +41,11 @@ def unpaged_limit(http: Http) -> int:
     if http.unpaged_rows >= 0:
         return http.unpaged_rows
     return 0 if is_loopback(listen_address(http.listen).host) else 1_000_000
+
+
+def body_bytes(http: Http, path: str) -> int:
+    """Bytes that a body may have, packed and unpacked."""
+    return http.ingest_bytes if takes_lines(path) else http.body_bytes
 
 
 class Gate:

@@ -24,8 +24,9 @@ from query_api.errors import (
     WrongHostError,
 )
 from query_api.keys import GATE, SETTINGS
+from query_api.limits import body_bytes
 from query_api.listen import is_loopback, listen_address
-from query_api.owners import error_response, takes_place
+from query_api.owners import error_response, media_types, takes_place
 
 log = structlog.get_logger()
 
@@ -44,7 +45,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except ApiError as error:
         return error_response(request.path, error, error.status, error.headers)
     except web.HTTPRequestEntityTooLarge:
-        limit = request.app[SETTINGS].http.body_bytes
+        limit = body_bytes(request.app[SETTINGS].http, request.path)
         return error_response(request.path, TooLargeError(f"the body has more than {limit} bytes"), 413, {})
     except web.HTTPException as error:
         if error.status < 400:
@@ -131,8 +132,9 @@ async def url_length(request: web.Request, handler: Handler) -> web.StreamRespon
 @web.middleware
 async def media_type(request: web.Request, handler: Handler) -> web.StreamResponse:
     """A write with a body says that it is JSON: a page elsewhere cannot do that without asking first."""
-    if request.method not in _READS and request.body_exists and request.content_type.lower() != "application/json":
-        raise UnsupportedMediaTypeError("Content-Type must be application/json", field="Content-Type")
+    known = media_types(request.path)
+    if request.method not in _READS and request.body_exists and request.content_type.lower() not in known:
+        raise UnsupportedMediaTypeError(f"Content-Type must be {' or '.join(known)}", field="Content-Type")
     return await handler(request)
 
 
@@ -140,12 +142,13 @@ async def media_type(request: web.Request, handler: Handler) -> web.StreamRespon
 async def body(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The whole body, unpacked, before a place is taken: whoever sends slowly holds none, and not for long."""
     if request.body_exists:
+        limit = body_bytes(request.app[SETTINGS].http, request.path)
+        request = request.clone(client_max_size=limit)
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 sent = await request.read()
         except TimeoutError:
             raise RequestTimeoutError(f"the body did not come within {_BODY_SECONDS:.0f} s") from None
-        limit = request.app[SETTINGS].http.body_bytes
         # What read() gives from now on; aiohttp has no way to say so.
         request._read_bytes = unpacked(sent, request.headers.get("Content-Encoding", ""), limit)
     return await handler(request)

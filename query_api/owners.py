@@ -82,6 +82,14 @@ OWNERS = (
 _PUBLIC = re.compile(r"/health/.*|/version|/api/info|/api/authentication(/.*)?", re.DOTALL)
 #: Doors that stay open for long: they take no place among the answers in work, and have limits of their own.
 _LONG_LIVED = frozenset({"/ws", "/events/stream", "/sessions/stream"})
+#: How clients call lines of JSON, and lines of anything.
+_LINES = (
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/json",
+    "application/octet-stream",
+)
 #: Doors that say whether this server is well, whatever else it does.
 _HEALTH = re.compile(r"/health/.*|/version", re.DOTALL)
 
@@ -93,6 +101,16 @@ def owner_of(path: str) -> Owner:
 def is_public(method: str, path: str) -> bool:
     """Whether anybody may come in without a credential."""
     return method == "OPTIONS" or _PUBLIC.fullmatch(path) is not None
+
+
+def takes_lines(path: str) -> bool:
+    """Whether sensors hand in records here: lines of any format, more of them than another body may have."""
+    return path == "/ingest" or path.startswith("/ingest/")
+
+
+def media_types(path: str) -> tuple[str, ...]:
+    """What the Content-Type of a body may be: none that a page elsewhere may send without asking first."""
+    return _LINES if takes_lines(path) else ("application/json",)
 
 
 def takes_place(path: str) -> bool:

@@ -2,13 +2,13 @@
 
 from aiohttp import web
 
-from query_api import views
+from query_api import ingest, views
 from query_api.dialects import honeytrap, sps
 from query_api.dialects.fudo import routes as fudo
 from query_api.openapi.doors import route
 
 #: Every door that is described; what a dialect answers besides is for paths it does not know.
-DOORS = (*honeytrap.DOORS, *sps.DOORS, *fudo.DOORS, *views.DOORS)
+DOORS = (*honeytrap.DOORS, *sps.DOORS, *fudo.DOORS, *ingest.DOORS, *views.DOORS)
 
 
 def setup_routes(app: web.Application) -> None:

@@ -12,8 +12,8 @@ import contextlib
 import hashlib
 import time
 import uuid
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -72,9 +72,26 @@ class Writes:
 
     async def publish(self, writes: Sequence[Write]) -> None:
         """Returns when Kafka has acknowledged all. Raises UnavailableError."""
+
+        async def queue(publisher: "Publisher") -> list[asyncio.Future[Any]]:
+            return [await publisher.send(write.topic, write.key, write.value) for write in writes]
+
+        await self.acknowledged(
+            queue, f"Kafka did not acknowledge the change; ask again, with the same {KEY_HEADER} to have it made once"
+        )
+
+    def check_open(self) -> None:
+        """Raises UnavailableError while the embedded broker takes nothing new, because it is about to start anew."""
         refusal = self._health.refusal(time.time_ns() // 1000)
         if refusal:
             raise UnavailableError(refusal, retry_after=10)
+
+    async def acknowledged(
+        self, queue: Callable[["Publisher"], Awaitable[list[asyncio.Future[Any]]]], otherwise: str
+    ) -> None:
+        """Returns when Kafka has acknowledged all that ``queue`` queued. Raises UnavailableError, with ``otherwise``
+        when it did not."""
+        self.check_open()
         # Imported here and below: the API listens before the Kafka client is loaded.
         from aiokafka.errors import KafkaError
 
@@ -82,16 +99,12 @@ class Writes:
         try:
             async with asyncio.timeout(self._patience):
                 publisher = await self._connected()
-                futures = [await publisher.send(write.topic, write.key, write.value) for write in writes]
-                await asyncio.gather(*futures)
+                await asyncio.gather(*await queue(publisher))
         except (KafkaError, TimeoutError, OSError) as error:
-            log.warning("a change was not acknowledged", error=repr(error))
+            log.warning("Kafka did not acknowledge", error=repr(error))
             if publisher is not None:
                 self._abandon(publisher)
-            raise UnavailableError(
-                f"Kafka did not acknowledge the change; ask again, with the same {KEY_HEADER} to have it made once",
-                retry_after=2,
-            ) from error
+            raise UnavailableError(otherwise, retry_after=2) from error
 
     async def visible(self, reader: Reader, shown: Statement) -> bool:
         """Whether reads show it within the time an answer may take."""
@@ -161,14 +174,20 @@ async def request_id(request: web.Request) -> str:
 
     Raises BadRequestError when the key is empty, too long or not printable ASCII.
     """
-    key = request.headers.get(KEY_HEADER)
+    key = idempotency_key(request)
     if key is None:
         return str(uuid.uuid4())
-    if not (1 <= len(key) <= _KEY_LIMIT and key.isascii() and key.isprintable()):
-        raise BadRequestError(f"{KEY_HEADER} must be 1 to {_KEY_LIMIT} printable characters of ASCII", field=KEY_HEADER)
     body = hashlib.sha256(await request.read()).hexdigest()
     name = [principal_of(request).name, request.method, request.raw_path, key, body]
     return str(uuid.uuid5(_REQUESTS, msgspec.json.encode(name).decode()))
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """What the client calls this request, if it does. Raises BadRequestError."""
+    key = request.headers.get(KEY_HEADER)
+    if key is not None and not (1 <= len(key) <= _KEY_LIMIT and key.isascii() and key.isprintable()):
+        raise BadRequestError(f"{KEY_HEADER} must be 1 to {_KEY_LIMIT} printable characters of ASCII", field=KEY_HEADER)
+    return key
 
 
 def part_of(request_id: str, *names: str) -> str:

@@ -123,6 +123,8 @@ class DeadLetters(msgspec.Struct, frozen=True, kw_only=True):
 class Http(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[str, Meta(description="host:port the query API listens on")] = "127.0.0.1:8080"
     body_bytes: Annotated[int, Meta(ge=1, description="Largest request body")] = 1_048_576
+    ingest_bytes: Annotated[int, Meta(ge=1, description="The same where sensors hand in records, unpacked")] = 4_194_304
+    ingest_lines: Annotated[int, Meta(ge=1, description="Lines of such a body")] = 10_000
     url_bytes: Annotated[int, Meta(ge=1, description="Longest request line")] = 8192
     query_seconds: Annotated[float, Meta(gt=0, description="Time limit of one query")] = 10.0
     query_memory: Annotated[int, Meta(ge=1, description="Memory limit of one query, bytes")] = 2_147_483_648
@@ -283,7 +285,7 @@ def load(
             value, origin = default, "default"
         if name == "kafka.bootstrap":
             _check_brokers(value, name, origin)
-        elif name == "fudo.timezone":
+        elif name in ("fudo.timezone", "formats.netalertx_timezone"):
             _check_zone(value, name, origin)
         listed.append(Setting(name, value, origin, text, secret))
         *path, leaf = name.split(".")

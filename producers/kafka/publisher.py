@@ -133,6 +133,17 @@ class Publisher:
         )
         return future
 
+    async def send_all(self, messages: Iterable[tuple[str, Item]]) -> list[asyncio.Future[Any]]:
+        """Queue messages with their topics, each where its key belongs, in order within a partition; every message has
+        a key. One future per request, as ``send_batch``."""
+        by_partition: dict[tuple[str, int], list[Item]] = {}
+        for topic, item in messages:
+            key = item[0]
+            assert key is not None
+            partition = partition_of(key, await self.partitions_of(topic))
+            by_partition.setdefault((topic, partition), []).append(item)
+        return [future for place, items in by_partition.items() for future in await self.send_batch(*place, items)]
+
     async def send_batch(self, topic: str, partition: int, items: Iterable[Item]) -> list[asyncio.Future[Any]]:
         """Queue many messages of one partition, in order, as few requests; one future per request.
 

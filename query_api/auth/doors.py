@@ -6,7 +6,7 @@ from aiohttp import web
 
 from query_api.auth.access import Access
 from query_api.auth.principal import set_principal
-from query_api.owners import is_public, owner_of
+from query_api.owners import is_public, owner_of, takes_lines
 from schemas.scopes import Scope
 
 ACCESS = web.AppKey("access", Access)
@@ -15,7 +15,7 @@ _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def needed_scope(method: str, path: str) -> Scope:
     """Reading needs ``read``, everything else ``write``; handing in records needs ``ingest`` alone."""
-    if path == "/ingest" or path.startswith("/ingest/"):
+    if takes_lines(path):
         return Scope.INGEST
     return Scope.READ if method in _READS else Scope.WRITE
 

@@ -101,6 +101,12 @@ def _operation(door: Door, schemas: _Schemas) -> dict[str, Any]:
             "required": _has_required(door.body),
             "content": {"application/json": {"schema": schemas[door.body]}},
         }
+    elif door.takes:
+        operation["requestBody"] = {
+            "required": True,
+            "description": "; ".join(dict.fromkeys(door.takes.values())),
+            "content": {media: {"schema": {"type": "string"}} for media in door.takes},
+        }
     return operation
 
 

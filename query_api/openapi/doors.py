@@ -36,6 +36,8 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
+    #: Media types of a body that is no JSON object, with what it is.
+    takes: Mapping[str, str] = {}
     #: Off where the dialect has words of its own for a wrong query or body: then the handler checks.
     check_query: bool = True
     check_body: bool = True
