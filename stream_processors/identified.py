@@ -89,6 +89,12 @@ class IdentifiedSessions:
 
     def restore(self, key: bytes, session: Session | StoredSession, value: bytes = b"") -> None:
         """Take back a session from a store; ``value``: all of it as JSON, where ``session`` has not all of it."""
+        if value and session.state is _OPEN and not session.held:
+            # Perhaps a million of them.
+            self._asleep[key] = value
+            self.opened += 1
+            self._schedule(key, session)
+            return
         if isinstance(session, Session):
             value = _encode(session)
         if session.end_reason in EVIDENCE:

@@ -39,6 +39,7 @@ _LONGEST_PAUSE = 5.0
 #: How far before the first record that will be read again closed sessions are taken back, too: workers' clocks differ,
 #: and one source topic may lag behind another.
 _MARGIN = 60 * SECOND
+_NEVER = (0, 0)
 _decode = msgspec.json.Decoder(Session).decode
 
 Tail = dict[tuple[str, str], Session]
@@ -57,7 +58,7 @@ def take_back(
 ) -> None:
     """Give each machine (by partition) the latest version of each session that a later record may still change, or that
     changed after ``since``. ``tails`` lose what ``stored`` knows better."""
-    seen: dict[tuple[int, str], tuple[int, int]] = {}
+    seen: dict[int, dict[str, tuple[int, int]]] = {partition: {} for partition in machines}
     others: dict[int, list[Session]] = {partition: [] for partition in machines}
     for one, value in stored:
         partition = one.partition
@@ -69,14 +70,14 @@ def take_back(
                 if newer.revision > one.revision:
                     continue
                 del tail[name]
-        time, seen_at = seen.get((partition, one.sensor), (0, 0))
+        time, seen_at = seen[partition].get(one.sensor, _NEVER)
         if one.last_activity_at > time or one.modified_at > seen_at:
-            seen[partition, one.sensor] = (max(time, one.last_activity_at), max(seen_at, one.modified_at))
+            seen[partition][one.sensor] = (max(time, one.last_activity_at), max(seen_at, one.modified_at))
         if not machines[partition].restore_stored(one, value):
             others[partition].append(_decode(value))
-    for (partition, sensor), (time, seen_at) in seen.items():
-        machines[partition].seed(sensor, time, seen_at)
     for partition, machine in machines.items():
+        for sensor, (time, seen_at) in seen[partition].items():
+            machine.seed(sensor, time, seen_at)
         machine.restore([*others[partition], *(one for one in tails[partition].values() if _matters(one, since))])
 
 

@@ -133,17 +133,19 @@ class Sessionizer:
     def restore_stored(self, stored: StoredSession, value: bytes) -> bool:
         """The same for a session as bytes, so that a million of them cost neither time nor memory. False when
         ``restore`` is needed; the watermark of its sensor is left to ``seed``, for many at once."""
-        home = self._own_key_of(stored.key.encode(), stored)
-        if home is None:
+        if not stored.paired:
+            self._identified.restore(stored.key.encode(), stored, value)
+        elif stored.end_reason is EndReason.COMPLETE:
+            self._identified.restore(_own_key(stored), stored, value)
+        else:
             return False
-        self._identified.restore(home, stored, value)
         return True
 
     def seed(self, sensor: str, time: int, seen_at: int) -> None:
         """What restored sessions prove: the sensor had come at least to ``time``, and was seen then (both UTC)."""
         self.watermarks.seed(sensor, time, seen_at)
 
-    def _own_key_of(self, key: bytes, session: Session | StoredSession) -> bytes | None:
+    def _own_key_of(self, key: bytes, session: Session) -> bytes | None:
         """What a session is kept under that takes no part in pairing; None for all others."""
         if len(_decode_key(key)) == _PARTS_WITH_ID:
             return key

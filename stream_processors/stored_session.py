@@ -6,9 +6,11 @@ from schemas.records import EndReason, State
 
 
 class StoredSession(msgspec.Struct, kw_only=True, gc=False):
-    """Some fields of ``schemas.records.Session``, as they are there, and the partition of its machine."""
+    """Some fields of ``schemas.records.Session``, as they are there, and where it belongs."""
 
     partition: int
+    #: Its key has no id of a sensor's own.
+    paired: bool = False
     session_id: str
     sensor: str
     key: str

@@ -52,7 +52,8 @@ _DEVICES = f"""state = 'closed' AND NOT held AND {_LIVE} AND end_reason != 'comp
 
 def _as_json() -> str:
     """The session as one JSON text as short as its message is, with its partition: null members are left out."""
-    names, values, types = ["partition"], [_PARTITION], ["Int64"]
+    names, values = ["partition", "paired"], [_PARTITION, "nullIf(JSONLength(key) != 2, 0)"]
+    types = ["Int64", "Nullable(Bool)"]
     for field in msgspec.structs.fields(Session):
         default = field.default
         value = f"`{field.name}`"

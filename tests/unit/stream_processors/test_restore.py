@@ -50,7 +50,12 @@ class Taken(Sessionizer):
 
 def rows(*sessions: Session) -> list[tuple[StoredSession, bytes]]:
     """As ``stored_sessions`` gives them, all of partition 0."""
-    values = [msgspec.json.encode({"partition": 0, **msgspec.to_builtins(one)}) for one in sessions]
+    values = [
+        msgspec.json.encode(
+            {"partition": 0, "paired": len(msgspec.json.decode(one.key)) != 2, **msgspec.to_builtins(one)}
+        )
+        for one in sessions
+    ]
     return [(msgspec.json.decode(value, type=StoredSession), value) for value in values]
 
 
