@@ -119,9 +119,8 @@ def test_after_every_fault_there_is_once_what_was_acknowledged_and_nothing_else(
         finally:
             publishing.end()
         settle(house, stack, ledger, sensors)
-        _say(
-            f"{len(ledger.acknowledged)} records, {len(deeds)} deeds, {house.cuts} cuts, {time.monotonic() - began:.0f} s"
-        )
+        lasted = time.monotonic() - began
+        _say(f"{len(ledger.acknowledged)} records, {len(deeds)} deeds, {house.cuts} cuts, {lasted:.0f} s")
 
 
 def settle(house: House, stack: Stack, ledger: Ledger, sensors: list[Sensor]) -> None:
