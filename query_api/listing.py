@@ -20,7 +20,9 @@ _PAGE_TRIES = 3
 
 
 #: Pages that end within so many rows are looked for among the newest versions first.
-_NEAR = 100
+_NEAR = 1000
+#: Versions that are looked at for such a page: twice its rows, and some more.
+_SPARE = 20
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +80,7 @@ async def _rows_by_keys(reader: Reader, listing: Listing, page: Extent) -> bytes
     source = listing.source
     reach = page.offset + page.size
     if reach <= _NEAR and not source.by and not source.within and listing.shape.rows_are_lines:
-        rows = await _newest(reader, listing, page, 2 * reach + _NEAR // 5)
+        rows = await _newest(reader, listing, page, 2 * reach + _SPARE)
         if rows is not None:
             return rows
     rows = b""
