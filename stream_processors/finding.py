@@ -5,6 +5,7 @@ counts, however far behind the sink is.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 
 import structlog
@@ -21,6 +22,8 @@ log = structlog.get_logger()
 
 #: Keys asked about at once: one query and one look at the tail per round and partition.
 _MOST_KEYS = 1000
+#: Seconds between two such rounds: one for many keys costs little more than one for a single key.
+_KEYS_INTERVAL = 0.5
 #: Records of APIs answered at once.
 _MOST_WRITES = 100
 
@@ -32,11 +35,17 @@ class Finder:
         self._settings = settings
         self._sessions = sessions
         self._restorer = restorer
+        self._asked_at: dict[int, float] = {}
 
     async def look_up(self, partition: int, wanted: Callable[[], bool]) -> None:
         """Answer what the machine of one partition wants to know now; later again what could not be answered."""
         owned = self._sessions.owned[partition]
-        keys, writes = owned.machine.take_lookups(_MOST_KEYS), owned.machine.take_writes(_MOST_WRITES)
+        now = time.monotonic()
+        is_time = now - self._asked_at.get(partition, 0.0) >= _KEYS_INTERVAL
+        keys = owned.machine.take_lookups(_MOST_KEYS) if is_time else []
+        if keys:
+            self._asked_at[partition] = now
+        writes = owned.machine.take_writes(_MOST_WRITES)
         if not keys and not writes:
             return
         try:
