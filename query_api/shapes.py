@@ -25,13 +25,15 @@ class Member(msgspec.Struct, frozen=True):
 
 class Shape(msgspec.Struct, frozen=True):
     """``aside``: a WITH clause that members refer to; it may use the keys of the page's rows, ``k0``, ``k1`` …, and is
-    for pages that are read by keys only."""
+    for pages that are read by keys only. ``pairs``: expressions of arrays of ``"name":value``, whose members come after
+    the others; an empty text in them is no member. One of them is analysed far sooner than a member for each."""
 
     #: Whether every row is one line, so that lines can be counted instead of rows.
     rows_are_lines: ClassVar[bool] = True
 
     members: tuple[Member, ...]
     aside: str = ""
+    pairs: tuple[str, ...] = ()
 
     @property
     def columns(self) -> str:
@@ -42,13 +44,15 @@ class Shape(msgspec.Struct, frozen=True):
 
     @property
     def _is_sparse(self) -> bool:
-        return any(member.sparse for member in self.members)
+        return bool(self.pairs) or any(member.sparse for member in self.members)
 
     @property
     def _text(self) -> str:
         """The whole row as one expression: what its members are differs from row to row."""
-        pairs = ", ".join(_pair(member) for member in self.members)
-        return f"concat('{{', arrayStringConcat(arrayFilter(pair -> pair != '', [{pairs}]), ','), '}}')"
+        pairs = f"[{', '.join(_pair(member) for member in self.members)}]"
+        if self.pairs:
+            pairs = f"arrayConcat({', '.join([pairs, *self.pairs])})"
+        return f"concat('{{', arrayStringConcat(arrayFilter(pair -> pair != '', {pairs}), ','), '}}')"
 
     @property
     def settings(self) -> dict[str, str]:

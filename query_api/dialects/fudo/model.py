@@ -62,6 +62,12 @@ class Attribute(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[str, ...] = ()
 
     @property
+    def only_said(self) -> bool:
+        """Whether its value is what was said or written of it and nothing else."""
+        said = (_own(self.name), f"{_own(self.name)} = 'true'")
+        return self.sql in said and (self.kind is Kind.TEXT or self.only_true)
+
+    @property
     def computed(self) -> bool:
         """Made when the answer is: nothing can be filtered or ordered by it."""
         return self.kind in (Kind.ML, Kind.BACKUPS) or self.name == "size"
@@ -112,7 +118,7 @@ _REASON = "multiIf(reason != '', reason, end_reason IN ('', 'disconnect', 'compl
 #: Until the last sign of life, in whole seconds.
 _ACTIVE = "dateDiff('second', started_at, last_activity_at)"
 #: Bytes of the session's events; ``sizes`` stands before the statement.
-_SIZE = "nullIf(sizes[concat(sensor, '/', session_id)], 0)"
+_SIZE = "nullIf(toInt64(sizes[concat(sensor, '/', session_id)]), 0)"
 SIZES = (
     "(SELECT mapFromArrays(groupArray(name), groupArray(bytes)) FROM ("
     "SELECT concat(sensor, '/', session_id) AS name, sum(length(data) + length(content) + length(details)) AS bytes"
@@ -123,21 +129,20 @@ ML_NUMBERS = ("ml_threat_level", "ml_threat_level_min", "ml_threat_level_max")
 ML_TIMES = ("ml_converted_at", "ml_finished_at")
 
 
-def _json_members(pairs: Mapping[str, str]) -> str:
-    """An array of ``"name":value`` for those expressions that are not NULL."""
-    made = [f"if(isNull({sql}), '', concat('\"{name}\":', toJSONString({sql})))" for name, sql in pairs.items()]
-    return f"arrayFilter(pair -> pair != '', [{', '.join(made)}])"
-
-
 def _ml() -> str:
     """An object of what is known, '' when nothing is."""
-    members = _json_members(
-        {
-            **{name: f"toFloat64OrNull({_own(name)})" for name in ML_NUMBERS},
-            **{name: f"nullIf({_own(name)}, '')" for name in ML_TIMES},
-        }
-    )
-    return f"if(empty({members}), '', concat('{{', arrayStringConcat({members}, ','), '}}'))"
+    named = f"substring(name, {len(PREFIX) + 1})"
+    number, text = "toString(toFloat64OrNull(value))", "toJSONString(nullIf(value, ''))"
+    value = f"if({named} IN {_texts(ML_NUMBERS)}, {number}, {text})"
+    names = _texts(tuple(PREFIX + name for name in (*ML_NUMBERS, *ML_TIMES)))
+    known = f"mapFilter((name, value) -> name IN {names}, attributes)"
+    pair = f"ifNull(concat('\"', {named}, '\":', {value}), '')"
+    members = f"arrayMap((name, value) -> {pair}, mapKeys({known}), mapValues({known}))"
+    joined = f"arrayStringConcat(arrayFilter(pair -> pair != '', {members}), ',')"
+    return f"arrayStringConcat(arrayMap(text -> concat('{{', text, '}}'), arrayFilter(text -> text != '', [{joined}])))"
+
+
+ML = _ml()
 
 
 def _backups() -> str:
@@ -154,12 +159,12 @@ def _backups() -> str:
 #: In the order of the document.
 ATTRIBUTES = (
     _column("id", "session_id", unique=True),
-    _text("leader_session_id", "session_id"),
-    _text("account_id", "server_user"),
-    _text("listener_id", "sensor"),
+    _column("leader_session_id", "session_id"),
+    _column("account_id", "server_user"),
+    _column("listener_id", "sensor"),
     _text("safe_id"),
-    _text("server_id", "if(server_name != '', server_name, server_ip)"),
-    _text("user_id", "if(user_id != '', user_id, user)"),
+    _column("server_id", "if(server_name != '', server_name, server_ip)"),
+    _column("user_id", "if(user_id != '', user_id, user)"),
     _time("started_at", "started_at"),
     _time("finished_at", "ended_at"),
     _text("handled_by"),
@@ -180,7 +185,7 @@ ATTRIBUTES = (
     Attribute(name="reason", kind=Kind.TEXT, sql=_REASON, writable=True),
     _text("status", _STATUS, writable=True, values=STATUSES),
     _number("active_time", _ACTIVE),
-    Attribute(name="ml", kind=Kind.ML, sql=_ml()),
+    Attribute(name="ml", kind=Kind.ML, sql=ML),
     _flag("pending_delete", writable=True, only_true=True),
     _flag("password_change"),
     _flag("checkout_forced"),
