@@ -267,7 +267,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], str]] = {
     "/openapi.json": lambda body: body["error"],
     "/api/audit/sessions": lambda body: body["error"]["message"],
     "/api/v2/session": lambda body: body["message"],
-    "/sessions/list": lambda body: body["message"],
+    "/sessions/list": lambda body: f"{body['error']} {body.get('message', '')}",
 }
 
 
