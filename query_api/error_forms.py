@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from query_api.errors import ApiError, UnauthorizedError
 
@@ -26,7 +26,6 @@ _SPS_TYPES = {
 
 #: Short words for a status, where a form wants a title beside the sentence.
 _TITLES = {
-    400: "Invalid Request",
     403: "Forbidden",
     405: "Method Not Allowed",
     413: "Request Too Large",
@@ -70,10 +69,10 @@ class FudoFailure(msgspec.Struct, frozen=True):
 
 
 class NetAlertXError(msgspec.Struct, frozen=True):
-    """NetAlertX's (netalertx-facts 1.0)."""
+    """NetAlertX's (netalertx-facts 1.0 to 1.5): a sentence, or a title with a sentence."""
 
     error: str
-    message: str
+    message: str | UnsetType = UNSET
     success: Annotated[bool, Meta(extra_json_schema={"const": False})] = False
 
 
@@ -96,4 +95,5 @@ def netalertx(error: ApiError, status: int, path: str) -> NetAlertXError:
         return NetAlertXError("Forbidden", "ERROR: Not authorized")
     if status == HTTPStatus.NOT_FOUND:
         return NetAlertXError("API route not found", f"The requested URL {path} was not found on the server.")
-    return NetAlertXError(_TITLES.get(status, "Error"), f"ERROR: {error.message}")
+    title = error.title or _TITLES.get(status, "")
+    return NetAlertXError(title, error.message) if title else NetAlertXError(error.message)

@@ -2,14 +2,18 @@
 
 
 class ApiError(Exception):
-    """An answer other than success. ``field`` names what was wrong in the request, empty when nothing single was."""
+    """An answer other than success. ``field`` names what was wrong in the request, empty when nothing single was.
+
+    ``title``: a few words beside the sentence, for clients that know the error by these.
+    """
 
     status = 400
 
-    def __init__(self, message: str, *, field: str = "") -> None:
+    def __init__(self, message: str, *, field: str = "", title: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.field = field
+        self.title = title
 
     @property
     def headers(self) -> dict[str, str]:

@@ -174,6 +174,13 @@ class Fudo(msgspec.Struct, frozen=True, kw_only=True):
     ] = "UTC"
 
 
+class NetAlertX(msgspec.Struct, frozen=True, kw_only=True):
+    timezone: Annotated[
+        str,
+        Meta(min_length=1, description="Zone of the times in NetAlertX's API, and of its days; ClickHouse's and ours"),
+    ] = "UTC"
+
+
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
     targets: Annotated[
         dict[str, str],
@@ -199,6 +206,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http: Http = Http()
     formats: Formats = Formats()
     fudo: Fudo = Fudo()
+    netalertx: NetAlertX = NetAlertX()
     backup: Backup = Backup()
 
 
@@ -285,7 +293,7 @@ def load(
             value, origin = default, "default"
         if name == "kafka.bootstrap":
             _check_brokers(value, name, origin)
-        elif name in ("fudo.timezone", "formats.netalertx_timezone"):
+        elif name in ("fudo.timezone", "netalertx.timezone", "formats.netalertx_timezone"):
             _check_zone(value, name, origin)
         listed.append(Setting(name, value, origin, text, secret))
         *path, leaf = name.split(".")

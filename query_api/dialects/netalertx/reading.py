@@ -1,0 +1,122 @@
+"""GET: sessions of all devices, of one, in a calendar, and beside events."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+
+from query_api import sql
+from query_api.answers import JSON, page_response, stream_response
+from query_api.dialects.netalertx import columns, event_rows, session_rows
+from query_api.dialects.netalertx.asked import begins, ends, given, of_device, since
+from query_api.dialects.netalertx.calendar import between, calendar
+from query_api.errors import BadRequestError
+from query_api.filters import Filter, both
+from query_api.keys import SETTINGS, reader_of
+from query_api.limits import unpaged_limit
+from query_api.listing import Listing, together
+from query_api.sources import EVENTS, SESSIONS
+from query_api.unpaged import plan, rows
+
+_ANY_DEVICE = of_device("")
+_SUCCESS = {"success": True}
+
+
+async def session_list(request: web.Request) -> web.StreamResponse:
+    """Filters on both ends: a session without an end has not ended by any date."""
+    zone, asked = _zone(request), given(request.rel_url.raw_query_string)
+    filter = of_device(asked.get("mac", ""))
+    if text := asked.get("start_date"):
+        start = Filter(
+            f"{columns.START} >= fromUnixTimestamp64Micro({{from:Int64}}, 'UTC')",
+            {"from": begins(text, zone, "start_date")},
+        )
+        filter = filter.and_(start)
+    if text := asked.get("end_date"):
+        end = Filter(
+            f"{columns.END} < fromUnixTimestamp64Micro({{before:Int64}}, 'UTC')",
+            {"before": ends(text, zone, "end_date")},
+        )
+        filter = filter.and_(end)
+    return await _sessions(request, Listing(source=SESSIONS, shape=session_rows.of_list(zone), filter=filter))
+
+
+async def device_sessions(request: web.Request) -> web.StreamResponse:
+    zone = _zone(request)
+    filter = of_device(request.match_info["mac"]).and_(columns.touching(_since(request, "1 day")))
+    return await _sessions(request, Listing(source=SESSIONS, shape=session_rows.of_device(zone), filter=filter))
+
+
+async def session_calendar(request: web.Request) -> web.StreamResponse:
+    zone, asked = _zone(request), given(request.rel_url.raw_query_string)
+    start, end = asked.get("start", ""), asked.get("end", "")
+    if not start or not end:
+        raise BadRequestError("Missing start or end date", field="end" if start else "start")
+    lasting = between(begins(start, zone, "start"), ends(end, zone, "end"))
+    source, values = calendar(both([of_device(asked.get("mac", "")), lasting]))
+    statement = sql.rows(source, values, session_rows.of_calendar(zone))
+    async with reader_of(request).stream(statement) as chunks:
+        # The first rows, before the status is sent: an error still has one of its own.
+        first = await anext(chunks, b"")
+        return await stream_response(request, _SUCCESS, "sessions", _chained(first, chunks), {})
+
+
+async def session_events(request: web.Request) -> web.StreamResponse:
+    """Of a type that is not known there are none, as in the product."""
+    zone = _zone(request)
+    asked = given(request.rel_url.raw_query_string).get("type", "all")
+    began = _since(request, "7 days")
+    if asked in event_rows.EVENT_TYPES:
+        filter = event_rows.events_since(began).and_(event_rows.EVENT_TYPES[asked])
+        listing = Listing(source=EVENTS, shape=event_rows.event_shape(zone), filter=filter)
+    elif asked in event_rows.SESSION_TYPES:
+        chosen = columns.touching(began) if asked == "sessions" else columns.half_known(began)
+        listing = Listing(source=SESSIONS, shape=event_rows.session_shape(zone), filter=_ANY_DEVICE.and_(chosen))
+    else:
+        return page_response({}, "data", b"")
+    return await _streamed(request, listing, {}, "data")
+
+
+async def totals(request: web.Request) -> web.StreamResponse:
+    """How many rows each type of ``session-events`` has, in the order of the product's page."""
+    began, reader = _since(request, "7 days"), reader_of(request)
+    kinds = event_rows.EVENT_TYPES
+    counted = ["count()", *(f"countIf({kinds[name].where})" for name in ("voided", "new", "down"))]
+    touching, half = columns.touching(began), columns.half_known(began)
+    events, sessions = await together(
+        reader.records(sql.one_row(EVENTS, event_rows.events_since(began), counted)),
+        reader.records(sql.one_row(SESSIONS, _ANY_DEVICE.and_(touching), ["count()", f"countIf({half.where})"])),
+    )
+    happened, voided, new, down = events[0]
+    lasted, missing = sessions[0]
+    return web.json_response([happened, lasted, missing, voided, new, down], content_type=JSON)
+
+
+async def _sessions(request: web.Request, listing: Listing) -> web.StreamResponse:
+    return await _streamed(request, listing, _SUCCESS, "sessions")
+
+
+async def _streamed(request: web.Request, listing: Listing, head: dict[str, bool], member: str) -> web.StreamResponse:
+    """All rows, newest first; where the limit cuts them, ``truncated`` says so."""
+    http = request.app[SETTINGS].http
+    planned = await plan(reader := reader_of(request), listing, http.unpaged_window, unpaged_limit(http))
+    tail: dict[str, object] = {"truncated": True} if planned.cut else {}
+    return await stream_response(request, head, member, rows(reader, planned), tail)
+
+
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for chunk in rest:
+        yield chunk
+
+
+def _since(request: web.Request, default: str) -> int:
+    text = given(request.rel_url.raw_query_string).get("period", default)
+    return since(text, _zone(request), datetime.now(UTC))
+
+
+def _zone(request: web.Request) -> ZoneInfo:
+    """The setting netalertx.timezone, which was checked when it was loaded."""
+    return ZoneInfo(request.app[SETTINGS].netalertx.timezone)

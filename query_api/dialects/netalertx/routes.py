@@ -1,0 +1,56 @@
+"""The doors of NetAlertX's API."""
+
+from query_api.dialects.netalertx import described as of
+from query_api.dialects.netalertx import reading
+from query_api.openapi.doors import Door
+
+#: Words that stand where an address could: they are never one (hard-questions: whose path is it).
+_RESERVED = "list|calendar|session-events|totals|create|delete|stream"
+
+DOORS = (
+    Door(
+        method="GET",
+        path="/sessions/list",
+        handler=reading.session_list,
+        summary="Sessions of devices, newest first",
+        query=of.NetAlertXListQuery,
+        check_query=False,
+        answer=of.NetAlertXSessions,
+    ),
+    Door(
+        method="GET",
+        path="/sessions/calendar",
+        handler=reading.session_calendar,
+        summary="Sessions as events of a calendar",
+        query=of.NetAlertXCalendarQuery,
+        check_query=False,
+        answer=of.NetAlertXCalendar,
+    ),
+    Door(
+        method="GET",
+        path="/sessions/session-events",
+        handler=reading.session_events,
+        summary="Events of devices, or their sessions, as rows of a table",
+        query=of.NetAlertXEventsQuery,
+        check_query=False,
+        answer=of.NetAlertXEvents,
+    ),
+    Door(
+        method="GET",
+        path="/sessions/totals",
+        handler=reading.totals,
+        summary="How many rows each type of session-events has",
+        query=of.NetAlertXPeriodQuery,
+        check_query=False,
+        answer=of.NetAlertXTotals,
+    ),
+    Door(
+        method="GET",
+        path=f"/sessions/{{mac:(?!(?:{_RESERVED})$)[^/]+}}",
+        handler=reading.device_sessions,
+        summary="Sessions of one device, newest first",
+        query=of.NetAlertXPeriodQuery,
+        check_query=False,
+        answer=of.NetAlertXDeviceSessions,
+    ),
+)
