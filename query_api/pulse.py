@@ -54,6 +54,7 @@ class Pulse:
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER))
         try:
             async with self._http.get(self._url) as answer:
-                return answer.status == 200
+                # A proxy in between may not know the path: that it answers is enough.
+                return answer.status < 500
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
