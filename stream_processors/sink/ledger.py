@@ -10,7 +10,7 @@ case         when                                                what is inserte
 new          the block begins behind the frontier                all its rows                          yes
 same         the table has all its rows                          nothing                               yes
 overlapping  the table has some of its rows                      the others, under a token of theirs   yes
-double       a line of a file whose id another place has     the other rows                        yes
+double       a line of a file whose id another place has         the other rows                        yes
              (``imports``)
 below        the block ends below what was placed before         nothing: a message delivered twice    no
 ambiguous    an insert may or may not have happened: connection  the same rows, token and ingested_at  after the
@@ -18,6 +18,8 @@ ambiguous    an insert may or may not have happened: connection  the same rows, 
                                                                  table still lacks
 refused      ClickHouse blames the data                          all rows but the bad ones, which are  yes
                                                                  found by halving: dead letters
+all refused  row after row is blamed, whatever is in it: the     the same rows again, without end      after the
+             table was changed                                                                         answer
 fenced       error 395: another sink owns the partition          nothing more                          never
 ===========  ==================================================  ====================================  ===========
 

@@ -55,6 +55,7 @@ class Owned:
         self._on_end = on_end
         self._task: asyncio.Task[None] | None = None
         self._begun = 0.0
+        self._under_way = (0, 0)
         self._closing = False
 
     @property
@@ -65,6 +66,12 @@ class Owned:
     def idle(self) -> bool:
         """Everything that was read is settled."""
         return self._task is None and self.spool.since is None
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Rows in memory and bytes of their messages: what waits and what is being inserted."""
+        rows, size = self._under_way
+        return len(self.spool) + rows, self.spool.bytes + size
 
     def due_in(self, now: float, interval: float) -> float | None:
         """Seconds until the next block may begin; None while nothing waits, a block is under way, or at the end.
@@ -106,6 +113,7 @@ class Owned:
         if block is None:
             return
         self._begun = now
+        self._under_way = len(block.rows), size_of(block.messages)
 
         async def store() -> None:
             async with self._slots:
@@ -116,6 +124,7 @@ class Owned:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        self._under_way = (0, 0)
         if task.cancelled():
             return
         error = task.exception()

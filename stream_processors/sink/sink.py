@@ -28,8 +28,10 @@ log = structlog.get_logger()
 
 #: Inserts under way at once; each partition has at most one.
 _INSERTS = 2
-#: Rows waiting over all partitions at which reading stops, in blocks; memory is bounded by it.
-_WAITING_BLOCKS = 2
+#: What is held over all partitions, waiting or being inserted, when reading stops: rows, in blocks, and bytes of their
+#: messages. A row takes a kilobyte and four times its message; memory is bounded by this (bench.outage).
+_HELD_BLOCKS = 2
+_HELD_BYTES = 32 << 20
 #: Records decoded before the loop looks at everything else.
 _POLL_RECORDS = 5000
 _POLL_SECONDS = 0.05
@@ -126,11 +128,14 @@ class Sink:
             self._start_due()
 
     def _regulate(self) -> None:
-        """Hold back partitions that have a block waiting, and all while too much waits."""
-        waiting = sum(len(owned.spool) for owned in self._owned.values())
-        too_much = waiting >= _WAITING_BLOCKS * self._settings.sink.flush_rows
+        """Hold back partitions that have a block waiting, and all while too much is held."""
+        held = [owned.held for owned in self._owned.values()]
+        too_much = (
+            sum(rows for rows, _ in held) >= _HELD_BLOCKS * self._settings.sink.flush_rows
+            or sum(size for _, size in held) >= _HELD_BYTES
+        )
         for partition, owned in self._owned.items():
-            hold = owned.busy and (owned.is_full or (too_much and len(owned.spool) > 0))
+            hold = too_much or (owned.busy and owned.is_full)
             if hold and partition not in self._paused:
                 self._paused.add(partition)
                 self._consumer.pause(partition)

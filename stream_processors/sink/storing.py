@@ -1,12 +1,13 @@
 """One block into ClickHouse, through all cases of ``ledger``."""
 
+import gc
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
 
 from producers.kafka.publisher import Publisher
-from schemas.dead_letters import Reason
+from schemas.dead_letters import DeadLetter, Reason
 from schemas.metrics import Counters
 from schemas.topics import SESSIONS
 from stream_processors.imports import doubles
@@ -21,7 +22,14 @@ from stream_processors.sink.writer import Writer
 
 log = structlog.get_logger()
 
+#: So many refused rows without one between them that is taken are no bad rows: somebody changed the table.
+REFUSED_IN_A_ROW = 100
+
 T = TypeVar("T")
+
+
+class TableError(Exception):
+    """ClickHouse refuses whatever it is given; the text says what it does not like."""
 
 
 class Storing:
@@ -37,6 +45,8 @@ class Storing:
         self._counters = counters
         #: What ClickHouse said last when it did not answer as it should; empty while it does.
         self.trouble = ""
+        #: Rows refused since a row was taken.
+        self._refused = 0
 
     async def store(self, ledger: Ledger, owner: int, block: Block) -> None:
         """Settle a block and move the ledger's ``done`` behind it."""
@@ -55,7 +65,7 @@ class Storing:
                     self._counters.add("rows_already_stored_total", len(stored))
                     part = part.without(stored)
                     label = part.label() if part.rows else label
-        await self._insert(place, owner, part, label, block)
+        await self._settle(place, owner, part, label, block)
         ledger.done = block.last + 1
 
     async def until_answered(self, statement: Callable[[], Awaitable[T]]) -> T:
@@ -82,14 +92,40 @@ class Storing:
         self._counters.add("records_imported_again_total", len(again))
         return part.without_messages(again)
 
-    async def _insert(self, place: Place, owner: int, part: Part, label: str, block: Block) -> None:
+    async def _settle(self, place: Place, owner: int, part: Part, label: str, block: Block) -> None:
+        """Each row into the table, or a dead letter: those are written when all of the block is known.
+
+        Where row after row is refused it is not the rows that changed: they are kept and tried again without end.
+        """
+        backoff = Backoff()
+        while True:
+            letters: list[DeadLetter] = []
+            try:
+                await self._insert(place, owner, part, label, block, letters)
+            except TableError as error:
+                self.trouble = str(error)
+                self._counters.add("inserts_retried_total")
+                log.error("the table takes no rows, trying again", topic=place.topic, error=str(error))
+                await backoff.sleep()
+                if place.topic != SESSIONS:
+                    part = part.without(await self._stored_between(place, block.first, block.last))
+                    label = part.label() if part.rows else label
+            else:
+                await publish_letters(self._publisher, letters)
+                self._counters.add("rows_refused_total", len(letters))
+                return
+
+    async def _insert(
+        self, place: Place, owner: int, part: Part, label: str, block: Block, letters: list[DeadLetter]
+    ) -> None:
         refill = 0
         while part.rows:
             try:
                 unsure = await self._until_inserted(place, owner, part, label, block.ingested_at)
             except RefusedError as error:
-                await self._halve(place, owner, part, block, error)
+                await self._halve(place, owner, part, block, letters, error)
                 return
+            self._refused = 0
             if not unsure or place.topic == SESSIONS:
                 # Sessions need no look into the table: a version stored twice is one session all the same.
                 self._counters.add("rows_inserted_total", len(part.rows))
@@ -118,19 +154,24 @@ class Storing:
                 self.trouble = str(error)
                 self._counters.add("inserts_retried_total")
                 log.warning("insert without answer, trying again", block=label, topic=place.topic, error=str(error))
-                await backoff.sleep()
             else:
                 self.trouble = ""
                 return unsure
+            # The client's exceptions are cycles that hold the body, 20 MB each time, and the collector comes rarely.
+            gc.collect()
+            await backoff.sleep()
 
-    async def _halve(self, place: Place, owner: int, part: Part, block: Block, error: RefusedError) -> None:
+    async def _halve(
+        self, place: Place, owner: int, part: Part, block: Block, letters: list[DeadLetter], error: RefusedError
+    ) -> None:
         """Find the rows that ClickHouse refuses: a dead letter each, the others are stored."""
         if len(part.rows) > 1:
             for half in part.halves():
-                await self._insert(place, owner, half, half.label(), block)
+                await self._insert(place, owner, half, half.label(), block, letters)
             return
+        self._refused += 1
+        if self._refused > REFUSED_IN_A_ROW:
+            raise TableError(f"ClickHouse refused {self._refused} rows one after the other, the last with: {error}")
         offset = part.offsets[0]
         log.error("row refused", topic=place.topic, partition=place.partition, offset=offset, error=str(error))
-        letter = dead_letter(place, offset, block.message_at(offset), Reason.REFUSED_BY_STORE, str(error))
-        await publish_letters(self._publisher, [letter])
-        self._counters.add("rows_refused_total")
+        letters.append(dead_letter(place, offset, block.message_at(offset), Reason.REFUSED_BY_STORE, str(error)))

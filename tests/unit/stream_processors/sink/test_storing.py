@@ -263,3 +263,35 @@ def test_errors_are_told_apart_by_code() -> None:
     assert isinstance(meaning_of(252, "Code: 252. Too many parts"), UnansweredError)
     assert isinstance(meaning_of(60, "Code: 60. Unknown table"), UnansweredError)
     assert isinstance(meaning_of(None, ""), UnansweredError)
+
+
+async def test_all_refused_a_table_that_takes_no_row_is_tried_again_and_nothing_becomes_a_letter(
+    letters: list[DeadLetter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, ledger, counters = Table(), Ledger(PLACE, 0, 0), Counters()
+    # The rows in front are taken before somebody changes the table.
+    rows = 4 * storing_module.REFUSED_IN_A_ROW
+    table.bad = set(range(rows // 4, rows))
+    pauses: list[int] = []
+
+    async def mended_after_three(_: object) -> None:
+        pauses.append(len(table.rows))
+        if len(pauses) == 3:
+            table.bad.clear()
+
+    monkeypatch.setattr(storing_module.Backoff, "sleep", mended_after_three)
+    storing = Storing(table, Publisher(Kafka()), counters)  # type: ignore[arg-type]
+    await storing.store(ledger, 1, block(0, rows - 1))
+    assert pauses == [rows // 4] * 3
+    assert sorted(table.rows) == [(offset, 0) for offset in range(rows)], "each once"
+    assert letters == []
+    assert (ledger.done, storing.trouble) == (rows, "")
+    assert counters.values["inserts_retried_total"] == 3
+
+
+async def test_refused_rows_between_good_ones_are_letters_however_many(letters: list[DeadLetter]) -> None:
+    table, ledger = Table(), Ledger(PLACE, 0, 0)
+    rows = 3 * storing_module.REFUSED_IN_A_ROW
+    table.bad = set(range(0, rows, 2))
+    await store(table, ledger, block(0, rows - 1))
+    assert len(letters) == len(table.rows) == rows // 2
