@@ -19,7 +19,7 @@ from stream_processors.forgotten import MASK, Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
-from stream_processors.merging import count, identify, says_more
+from stream_processors.merging import count, facts_of, identify, says_more
 from stream_processors.questions import Questions, Waiting
 from stream_processors.recently_closed import RecentlyClosed
 from stream_processors.revisions import EXACT_RANK, OPEN_RANK, next_revision
@@ -178,7 +178,7 @@ class IdentifiedSessions:
         if found is None or found.held:
             self._give_up_waiting(key, session)
             return
-        waiting = self._waiting.pop(key, [])
+        waiting = self._waiting.pop(key, []) or _told_by(session)
         self._held.release(key)
         self._wheels.cancel(key)
         self._changed.pop(key, None)
@@ -658,6 +658,28 @@ class IdentifiedSessions:
 def _ends_later(record: Connection, ended_at: int, closed_by: str) -> bool:
     """Of two closings the later counts; of one time, any order that is always the same."""
     return record.time > ended_at or (record.time == ended_at and record.record_id < closed_by)
+
+
+def _told_by(session: Session) -> list[Waiting]:
+    """The records of an end that waits, out of the version that was published of it: after a crash that is all there
+    is of them. Its closing, and a fact for each other source it has counted."""
+    if not session.held or session.ended_at is None:
+        return []
+    records: list[Waiting] = []
+    for source, position in session.positions.items():
+        record = Connection(
+            action=Action.ANNOTATE if records else _DISCONNECT,
+            sensor=session.sensor,
+            session_id=session.session_id,
+            time=session.ended_at,
+            kind=session.disconnect_kind,
+            record_id=session.closed_by,
+            source=source,
+            positions=[position],
+            **facts_of(session),
+        )
+        records.append((record, session.modified_at, 0))
+    return records
 
 
 def _is_closed(value: bytes) -> bool:

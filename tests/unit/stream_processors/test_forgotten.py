@@ -55,6 +55,19 @@ def test_records_behind_a_connect_that_is_asked_about_wait_with_it_in_order() ->
     assert machine.machine.oldest_held is None
 
 
+def test_an_end_that_waited_over_a_crash_still_ends_what_the_store_has() -> None:
+    machine = forgets(Machine(lookups=True).feed(connect(at(10), protocol="tcp")))
+    # A worker that does not know what was forgotten before it came, and ends with the disconnect waiting.
+    second = Machine(lookups=True).feed(disconnect(at(12), protocol="tcp", user="root"))
+    (held,) = second.stored.values()
+    third = Machine(lookups=True)
+    third.stored = dict(machine.stored)
+    third.machine.restore([held])
+    session = third.reach(at(13)).session("a")
+    assert (session.started_at, session.ended_at, session.event_count) == (at(10), at(12), 2)
+    assert (session.end_reason, session.user) == (EndReason.DISCONNECT, "root")
+
+
 def test_what_only_looked_forgotten_begins_when_the_store_says_no() -> None:
     machine = forgets(Machine(lookups=True).feed(connect(at(10), protocol="tcp")))
     machine.stored.clear()
