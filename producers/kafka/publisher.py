@@ -97,6 +97,9 @@ class Publisher:
                 sender.cancel()
             await producer.client.close()
             if sender is not None:
+                # It waits for requests on their way, and these for metadata that nobody will bring any more.
+                await asyncio.wait([sender], timeout=1.0)
+                sender.cancel()
                 await asyncio.wait([sender])
 
     async def __aenter__(self) -> Self:
