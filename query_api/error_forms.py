@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from query_api.errors import ApiError, UnauthorizedError
+from query_api.errors import ApiError, Problem, UnauthorizedError, UnprocessableError
 
 _SPS_TYPES = {
     400: "InvalidQuery",
@@ -28,6 +28,7 @@ _SPS_TYPES = {
 _TITLES = {
     403: "Forbidden",
     405: "Method Not Allowed",
+    409: "Conflict",
     413: "Request Too Large",
     414: "Request Too Large",
     415: "Invalid Content-Type",
@@ -73,6 +74,8 @@ class NetAlertXError(msgspec.Struct, frozen=True):
 
     error: str
     message: str | UnsetType = UNSET
+    #: All that is wrong with a body (netalertx-facts 1.2).
+    details: tuple[Problem, ...] | UnsetType = UNSET
     success: Annotated[bool, Meta(extra_json_schema={"const": False})] = False
 
 
@@ -95,5 +98,7 @@ def netalertx(error: ApiError, status: int, path: str) -> NetAlertXError:
         return NetAlertXError("Forbidden", "ERROR: Not authorized")
     if status == HTTPStatus.NOT_FOUND:
         return NetAlertXError("API route not found", f"The requested URL {path} was not found on the server.")
+    if isinstance(error, UnprocessableError):
+        return NetAlertXError(error.message, details=error.problems)
     title = error.title or _TITLES.get(status, "")
     return NetAlertXError(title, error.message) if title else NetAlertXError(error.message)

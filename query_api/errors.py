@@ -1,5 +1,10 @@
 """What a request can fail with, independent of the dialect that words the answer."""
 
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
 
 class ApiError(Exception):
     """An answer other than success. ``field`` names what was wrong in the request, empty when nothing single was.
@@ -75,6 +80,24 @@ class UrlTooLongError(ApiError):
 
 class UnsupportedMediaTypeError(ApiError):
     status = 415
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with a member of a body, by the path ``loc``."""
+
+    type: Literal["missing", "string_type", "value_error"]
+    loc: tuple[str, ...]
+    msg: str
+
+
+class UnprocessableError(ApiError):
+    """The body can be read, but not all of its members are what they must be; the sentence is about the first."""
+
+    status = 422
+
+    def __init__(self, message: str, problems: Sequence[Problem]) -> None:
+        super().__init__(message, field=problems[0].loc[0])
+        self.problems = tuple(problems)
 
 
 class _LaterError(ApiError):

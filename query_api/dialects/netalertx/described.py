@@ -6,12 +6,14 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from query_api.dialects.netalertx.asked import PERIOD
+from query_api.dialects.netalertx.body import LABEL_LIMIT
 
 Success = Annotated[bool, Meta(extra_json_schema={"const": True})]
 _Mac = Annotated[str, Meta(description="Address of a device, in any case, with any separators or none")]
 _Date = Annotated[str, Meta(description="YYYY-MM-DD, or a time; without a zone in that of the setting")]
 _Period = Annotated[str, Meta(pattern=f"^{PERIOD}$", description="Such as 1 day, 7 days, 1 month")]
 _Type = Annotated[str, Meta(description="all, sessions, missing, voided, new or down; of others there are none")]
+_Label = Annotated[str, Meta(max_length=LABEL_LIMIT)]
 _Truncated = Annotated[bool, Meta(description="The limit http.unpaged_rows has cut the answer")] | UnsetType
 
 
@@ -104,3 +106,26 @@ class NetAlertXEvents(msgspec.Struct, kw_only=True):
 
 #: All events, sessions, missing, voided, new, down.
 NetAlertXTotals = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(min_length=6, max_length=6)]
+
+
+class NetAlertXCreate(msgspec.Struct, kw_only=True):
+    """A session; without an end it is open, and ends as any other of the device."""
+
+    mac: _Mac
+    ip: Annotated[str, Meta(description="IPv4 or IPv6")]
+    start_time: Annotated[str, Meta(description="Such as 2025-08-01T10:00:00; without a zone in that of the setting")]
+    end_time: str | None = None
+    event_type_conn: _Label | None = "Connected"
+    event_type_disc: _Label | None = "Disconnected"
+
+
+class NetAlertXDelete(msgspec.Struct, kw_only=True):
+    mac: _Mac
+
+
+class NetAlertXWritten(msgspec.Struct, kw_only=True):
+    """``pending``: reads do not show it yet."""
+
+    success: Success
+    message: str
+    pending: bool | UnsetType = UNSET

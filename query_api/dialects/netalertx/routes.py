@@ -1,13 +1,33 @@
 """The doors of NetAlertX's API."""
 
 from query_api.dialects.netalertx import described as of
-from query_api.dialects.netalertx import reading
+from query_api.dialects.netalertx import reading, writing
 from query_api.openapi.doors import Door
 
 #: Words that stand where an address could: they are never one (hard-questions: whose path is it).
 _RESERVED = "list|calendar|session-events|totals|create|delete|stream"
 
 DOORS = (
+    Door(
+        method="POST",
+        path="/sessions/create",
+        handler=writing.create,
+        summary="Create a session of a device",
+        body=of.NetAlertXCreate,
+        check_body=False,
+        answer=of.NetAlertXWritten,
+        writes=True,
+    ),
+    Door(
+        method="DELETE",
+        path="/sessions/delete",
+        handler=writing.delete,
+        summary="Delete all sessions of a device",
+        body=of.NetAlertXDelete,
+        check_body=False,
+        answer=of.NetAlertXWritten,
+        writes=True,
+    ),
     Door(
         method="GET",
         path="/sessions/list",
