@@ -72,9 +72,12 @@ async def keep_kafka(plan: Plan, gates: Gates, report: Report, dismiss: Callable
             served = True
             await recycler.speaker.start()
             gates.topics.set()
-            recycled = await recycler.watch(broker)
-            gates.topics.clear()
-            await recycler.speaker.stop()
+            try:
+                recycled = await recycler.watch(broker)
+                gates.topics.clear()
+            finally:
+                # When we are asked to stop, too: the broker would wait for its client.
+                await recycler.speaker.stop()
         elif not served:
             raise CannotStartError(explain_broker(broker, address))
         if recycled:
