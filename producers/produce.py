@@ -18,14 +18,12 @@ from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.publisher import Item, Publisher
 from producers.kafka.recycling import Recycling
 from producers.lines import Line
+from producers.pace import Pace
 from producers.produce_report import Report
 from producers.record_ids import IMPORT_HEADER, RecordIds
 from producers.tables import Table, converted, table_of, zone_of
 from schemas.dead_letters import Reason
 from schemas.settings import Settings
-
-#: Lines that are sent and acknowledged together.
-_TOGETHER = 2_000
 
 #: Connecting is tried so often, with pauses that double from the first (seconds).
 _CONNECT_TRIES = 5
@@ -61,7 +59,7 @@ async def produce(
     door = _Door(settings, topics_of(format_name), report, stop)
     try:
         await door.open()
-        pace = _Pace(rate, stop)
+        pace = Pace(rate, stop)
         ids: dict[str, RecordIds] = {}
         report.following = follow_files
         begin = table_of(format_name, settings) or _Plain
@@ -93,32 +91,6 @@ class _Plain:
     def convert(self, text: str) -> bytes | None:
         """The line as it stands."""
         return text.encode()
-
-
-class _Pace:
-    """Lets through so many lines a second; 0 is no limit."""
-
-    def __init__(self, rate: float, stop: asyncio.Event) -> None:
-        self._rate = rate
-        self._stop = stop
-        self._due = time.monotonic()
-
-    def slices(self, lines: list[Line]) -> list[list[Line]]:
-        """Small enough that a slow rate is even, at most a tenth of a second's worth."""
-        size = min(_TOGETHER, max(1, int(self._rate / 10))) if self._rate else _TOGETHER
-        return [lines[at : at + size] for at in range(0, len(lines), size)]
-
-    async def wait(self, sent: int) -> None:
-        """Until the next lines are due. Lost time is not made up for in a burst."""
-        if not self._rate:
-            return
-        self._due = max(self._due, time.monotonic() - 1.0) + sent / self._rate
-        pause = self._due - time.monotonic()
-        if pause > 0 and not self._stop.is_set():
-            try:
-                await asyncio.wait_for(self._stop.wait(), pause)
-            except TimeoutError:
-                return
 
 
 async def _read(
