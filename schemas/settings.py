@@ -8,7 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -175,6 +175,10 @@ class Fudo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NetAlertX(msgspec.Struct, frozen=True, kw_only=True):
+    profile: Annotated[
+        Literal["document", "product"],
+        Meta(description="Whose form dates, durations and ranges of NetAlertX's API have: its document's or its own"),
+    ] = "document"
     timezone: Annotated[
         str,
         Meta(min_length=1, description="Zone of the times in NetAlertX's API, and of its days; ClickHouse's and ours"),

@@ -43,8 +43,8 @@ class NetAlertX:
         return list(found["sessions"])
 
 
-async def started(apis: Apis, settings: Settings, file: Path, sensor: str, zone: str = "UTC") -> NetAlertX:
-    settings = msgspec.structs.replace(settings, netalertx=NetAlertXSettings(timezone=zone))
+async def started(apis: Apis, settings: Settings, file: Path, sensor: str, **form: Any) -> NetAlertX:
+    settings = msgspec.structs.replace(settings, netalertx=NetAlertXSettings(**form))
     token = auth.add_token(file, "page", [Scope.WRITE], sensor)
     return NetAlertX(await apis.start(settings, auth_file=str(file)), token)
 

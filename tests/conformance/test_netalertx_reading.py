@@ -254,7 +254,7 @@ async def test_times_and_days_are_those_of_the_zone_and_durations_real_ones(
     apis: Apis, settings: Settings, file: Path, store: Store, sensor: str, zone: str, start: str, end: str,
     shown: tuple[str, str], duration: str,
 ) -> None:  # fmt: skip
-    asked = await started(apis, settings, file, sensor, zone)
+    asked = await started(apis, settings, file, sensor, timezone=zone)
     stored(store, sensor, a_mac(), (start, end))
     day = shown[0][:10]
     (found,) = await asked.sessions("/sessions/list", start_date=day, end_date=day)
@@ -284,7 +284,7 @@ async def test_a_period_begins_at_the_midnight_so_many_days_ago(
     asked: NetAlertX, store: Store, sensor: str, period: str, found: int
 ) -> None:
     mac = a_mac()
-    midnight = NOW.replace(hour=0, minute=0, second=0)
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     starts = [midnight - timedelta(days=days) for days in (1, 2, 7, 30, 365, 3_000)]
     stored(store, sensor, mac, *((start.isoformat(), (start + timedelta(minutes=1)).isoformat()) for start in starts))
     stored(store, sensor, mac, ((starts[0] - timedelta(days=9000)).isoformat(), "?"))

@@ -59,14 +59,15 @@ def begins(text: str, zone: ZoneInfo, field: str) -> int:
     return _bounded(_moment(text.strip(), zone, field))
 
 
-def ends(text: str, zone: ZoneInfo, field: str) -> int:
-    """The first moment after a range that ends with this date or time: a date has its whole day in it."""
+def ends(text: str, zone: ZoneInfo, field: str, *, last_day: bool) -> int:
+    """The first moment after a range that ends with this date or time; ``last_day``: a date has its whole day in it."""
     moment = _moment(text.strip(), zone, field)
-    if _DATE.fullmatch(text.strip()):
+    if not _DATE.fullmatch(text.strip()):
+        return _bounded(moment) + 1
+    if last_day:
         # The next midnight of the clock on the wall, which may be 23 or 25 hours later.
         moment = datetime.combine(moment.date() + _DAY, time(), zone)
-        return _bounded(moment)
-    return _bounded(moment) + 1
+    return _bounded(moment)
 
 
 def _moment(text: str, zone: ZoneInfo, field: str) -> datetime:

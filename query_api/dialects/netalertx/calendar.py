@@ -35,12 +35,17 @@ _COLUMNS = (
 )
 
 
-def between(start: int, end: int) -> Filter:
-    """Sessions that last in a range from ``start`` to before ``end``, and all that are open."""
-    began, ended = f"ifNull({of.START}, {of.END})", f"ifNull({of.END}, {of.START})"
-    return Filter(
-        f"({began} < {_BEFORE} AND {ended} >= {_FROM} OR {of.STILL_CONNECTED})", {"from": start, "before": end}
-    )
+def between(start: int, end: int, *, whole: bool) -> Filter:
+    """Sessions of a range from ``start`` to before ``end``, and all that are open.
+
+    ``whole``: those, too, that begin before the range and end after it.
+    """
+    if whole:
+        began, ended = f"ifNull({of.START}, {of.END})", f"ifNull({of.END}, {of.START})"
+        within = f"{began} < {_BEFORE} AND {ended} >= {_FROM}"
+    else:
+        within = " OR ".join(f"({each} >= {_FROM} AND {each} < {_BEFORE})" for each in (of.START, of.END))
+    return Filter(f"({within} OR {of.STILL_CONNECTED})", {"from": start, "before": end})
 
 
 def calendar(filter: Filter) -> tuple[Source, Filter]:

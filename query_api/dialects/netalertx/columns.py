@@ -1,7 +1,6 @@
 """A session in NetAlertX's terms, as SQL: what it knows of both ends, and how they are written."""
 
-from zoneinfo import ZoneInfo
-
+from query_api.dialects.netalertx.form import Form
 from query_api.filters import Filter
 
 MISSING = "<missing event>"
@@ -29,34 +28,37 @@ SHOWN_INFO = f"if(lower(connect_kind) = 'new device', concat('New Device:   ', {
 
 #: A clock that went back makes no time negative.
 SECONDS = f"intDiv(if({END} < {START}, 0, dateDiff('microsecond', {START}, {END})), 1000000)"
-#: ``2h 0m``: hours unbounded, minutes floored.
-_MINUTES = f"intDiv({SECONDS}, 60)"
-DURATION = f"ifNull(concat(toString(intDiv({_MINUTES}, 60)), 'h ', toString({_MINUTES} % 60), 'm'), '{DOTS}')"
+
+#: What has passed by now of what lasts, too.
+LIVE_SECONDS = (
+    f"if({STILL_CONNECTED}, intDiv(if(now64(6, 'UTC') < {START}, 0, dateDiff('microsecond', {START}, now64(6, 'UTC'))),"
+    f" 1000000), {SECONDS})"
+)
 
 _SINCE = "fromUnixTimestamp64Micro({since:Int64}, 'UTC')"
 
 
-def written(moment: str, zone: ZoneInfo) -> str:
-    """``2025-08-01 10:00``; NULL for no time."""
-    return f"formatDateTime({moment}, '%Y-%m-%d %H:%i', '{zone.key}')"
+def duration(form: Form) -> str:
+    """How long it was; while it lasts nobody knows."""
+    return f"ifNull({form.lasted(SECONDS)}, '{DOTS}')"
 
 
-def raw(moment: str, zone: ZoneInfo) -> str:
+def raw(moment: str, form: Form) -> str:
     """As the product's database has it: ``2025-08-01 10:00:00``."""
-    return f"formatDateTime({moment}, '%Y-%m-%d %H:%i:%S', '{zone.key}')"
+    return f"formatDateTime({moment}, '%Y-%m-%d %H:%i:%S', '{form.zone.key}')"
 
 
-def iso(moment: str, zone: ZoneInfo) -> str:
+def iso(moment: str, form: Form) -> str:
     """``2025-08-01T10:00:00``, for FullCalendar."""
-    return f"formatDateTime({moment}, '%Y-%m-%dT%H:%i:%S', '{zone.key}')"
+    return f"formatDateTime({moment}, '%Y-%m-%dT%H:%i:%S', '{form.zone.key}')"
 
 
-def connection(zone: ZoneInfo, otherwise: str = MISSING) -> str:
-    return f"ifNull({written(START, zone)}, '{otherwise}')"
+def connection(form: Form, otherwise: str = MISSING) -> str:
+    return f"ifNull({form.written(START)}, '{otherwise}')"
 
 
-def disconnection(zone: ZoneInfo, still: str = DOTS) -> str:
-    return f"multiIf(state = 'open', '{still}', {NO_END}, '{MISSING}', {written(END, zone)})"
+def disconnection(form: Form, still: str = DOTS) -> str:
+    return f"multiIf(state = 'open', '{still}', {NO_END}, '{MISSING}', {form.written(END)})"
 
 
 def touching(since: int) -> Filter:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from zoneinfo import ZoneInfo
 
 from query_api.dialects.netalertx import columns as of
+from query_api.dialects.netalertx.form import Form
 from query_api.filters import EVERYTHING, Filter
 from query_api.shapes import Member, Shape
 
@@ -44,13 +44,13 @@ def events_since(since: int) -> Filter:
     return Filter(f"{_OF_DEVICES} AND {_SINCE}", {"since": since})
 
 
-def event_shape(zone: ZoneInfo) -> Shape:
+def event_shape(form: Form) -> Shape:
     return ArrayShape(
         (
-            Member("order", of.raw("time", zone)),
+            Member("order", of.raw("time", form)),
             Member("name", "mac"),
             Member("owner", "''"),
-            Member("time", of.written("time", zone)),
+            Member("time", form.written("time")),
             Member("type", "data"),
             *(Member(name, _NOTHING) for name in ("connection", "disconnection", "duration", "seconds")),
             Member("ip", "client_ip"),
@@ -63,18 +63,20 @@ def event_shape(zone: ZoneInfo) -> Shape:
     )
 
 
-def session_shape(zone: ZoneInfo) -> Shape:
+def session_shape(form: Form) -> Shape:
+    """In the product's form what lasts has its duration until now here, and nowhere else."""
+    seconds = of.LIVE_SECONDS if form.product else of.SECONDS
     return ArrayShape(
         (
-            Member("order", of.raw(of.ORDER, zone)),
+            Member("order", of.raw(of.ORDER, form)),
             Member("name", "if(client_name != '', client_name, mac)"),
             Member("owner", "''"),
             Member("time", _NOTHING),
             Member("type", _NOTHING),
-            Member("connection", of.connection(zone)),
-            Member("disconnection", of.disconnection(zone)),
-            Member("duration", of.DURATION),
-            Member("seconds", f"ifNull({of.SECONDS}, 0)"),
+            Member("connection", of.connection(form)),
+            Member("disconnection", of.disconnection(form)),
+            Member("duration", f"ifNull({form.lasted(seconds)}, '{of.DOTS}')"),
+            Member("seconds", f"ifNull({seconds}, 0)"),
             Member("ip", "client_ip"),
             Member("ip_number", _IP_NUMBER, raw=True),
             Member("info", of.INFO),

@@ -2,15 +2,15 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
 from query_api import sql
 from query_api.answers import JSON, page_response, stream_response
 from query_api.dialects.netalertx import columns, event_rows, session_rows
-from query_api.dialects.netalertx.asked import begins, ends, given, of_device, since
+from query_api.dialects.netalertx.asked import begins, given, of_device
 from query_api.dialects.netalertx.calendar import between, calendar
+from query_api.dialects.netalertx.form import Form, form_of
 from query_api.errors import BadRequestError
 from query_api.filters import Filter, both
 from query_api.keys import SETTINGS, reader_of
@@ -25,37 +25,37 @@ _SUCCESS = {"success": True}
 
 async def session_list(request: web.Request) -> web.StreamResponse:
     """Filters on both ends: a session without an end has not ended by any date."""
-    zone, asked = _zone(request), given(request.rel_url.raw_query_string)
+    form, asked = _form(request), given(request.rel_url.raw_query_string)
     filter = of_device(asked.get("mac", ""))
     if text := asked.get("start_date"):
         start = Filter(
             f"{columns.START} >= fromUnixTimestamp64Micro({{from:Int64}}, 'UTC')",
-            {"from": begins(text, zone, "start_date")},
+            {"from": begins(text, form.zone, "start_date")},
         )
         filter = filter.and_(start)
     if text := asked.get("end_date"):
         end = Filter(
             f"{columns.END} < fromUnixTimestamp64Micro({{before:Int64}}, 'UTC')",
-            {"before": ends(text, zone, "end_date")},
+            {"before": form.ends(text, "end_date")},
         )
         filter = filter.and_(end)
-    return await _sessions(request, Listing(source=SESSIONS, shape=session_rows.of_list(zone), filter=filter))
+    return await _sessions(request, Listing(source=SESSIONS, shape=session_rows.of_list(form), filter=filter))
 
 
 async def device_sessions(request: web.Request) -> web.StreamResponse:
-    zone = _zone(request)
+    form = _form(request)
     filter = of_device(request.match_info["mac"]).and_(columns.touching(_since(request, "1 day")))
-    return await _sessions(request, Listing(source=SESSIONS, shape=session_rows.of_device(zone), filter=filter))
+    return await _sessions(request, Listing(source=SESSIONS, shape=session_rows.of_device(form), filter=filter))
 
 
 async def session_calendar(request: web.Request) -> web.StreamResponse:
-    zone, asked = _zone(request), given(request.rel_url.raw_query_string)
+    form, asked = _form(request), given(request.rel_url.raw_query_string)
     start, end = asked.get("start", ""), asked.get("end", "")
     if not start or not end:
         raise BadRequestError("Missing start or end date", field="end" if start else "start")
-    lasting = between(begins(start, zone, "start"), ends(end, zone, "end"))
+    lasting = between(begins(start, form.zone, "start"), form.ends(end, "end"), whole=not form.product)
     source, values = calendar(both([of_device(asked.get("mac", "")), lasting]))
-    statement = sql.rows(source, values, session_rows.of_calendar(zone))
+    statement = sql.rows(source, values, session_rows.of_calendar(form))
     async with reader_of(request).stream(statement) as chunks:
         # The first rows, before the status is sent: an error still has one of its own.
         first = await anext(chunks, b"")
@@ -64,15 +64,15 @@ async def session_calendar(request: web.Request) -> web.StreamResponse:
 
 async def session_events(request: web.Request) -> web.StreamResponse:
     """Of a type that is not known there are none, as in the product."""
-    zone = _zone(request)
+    form = _form(request)
     asked = given(request.rel_url.raw_query_string).get("type", "all")
     began = _since(request, "7 days")
     if asked in event_rows.EVENT_TYPES:
         filter = event_rows.events_since(began).and_(event_rows.EVENT_TYPES[asked])
-        listing = Listing(source=EVENTS, shape=event_rows.event_shape(zone), filter=filter)
+        listing = Listing(source=EVENTS, shape=event_rows.event_shape(form), filter=filter)
     elif asked in event_rows.SESSION_TYPES:
         chosen = columns.touching(began) if asked == "sessions" else columns.half_known(began)
-        listing = Listing(source=SESSIONS, shape=event_rows.session_shape(zone), filter=_ANY_DEVICE.and_(chosen))
+        listing = Listing(source=SESSIONS, shape=event_rows.session_shape(form), filter=_ANY_DEVICE.and_(chosen))
     else:
         return page_response({}, "data", b"")
     return await _streamed(request, listing, {}, "data")
@@ -114,9 +114,8 @@ async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[by
 
 def _since(request: web.Request, default: str) -> int:
     text = given(request.rel_url.raw_query_string).get("period", default)
-    return since(text, _zone(request), datetime.now(UTC))
+    return _form(request).since(text, datetime.now(UTC))
 
 
-def _zone(request: web.Request) -> ZoneInfo:
-    """The setting netalertx.timezone, which was checked when it was loaded."""
-    return ZoneInfo(request.app[SETTINGS].netalertx.timezone)
+def _form(request: web.Request) -> Form:
+    return form_of(request.app[SETTINGS].netalertx)
