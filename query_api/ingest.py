@@ -37,6 +37,10 @@ INGEST = web.AppKey("ingest", Writes)
 _TOGETHER = 500
 
 
+class IngestQuery(msgspec.Struct, frozen=True):
+    """There are no parameters; one that was sent is refused, as whoever sent it meant something."""
+
+
 class IngestAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What became of a body: ``lines`` (blank ones not counted) are those published and those refused."""
 
@@ -134,6 +138,7 @@ DOORS = (
         handler=ingest,
         summary="Hand in lines of a format",
         text=_TEXT,
+        query=IngestQuery,
         variables={"format": Literal[FORMATS]},
         takes=dict.fromkeys(("application/x-ndjson", "application/octet-stream"), "Lines, as the format has them"),
         answer=IngestAnswer,

@@ -88,6 +88,7 @@ async def test_a_table_is_read_under_its_header(api: Api, settings: Settings, se
 async def test_what_cannot_be_taken_is_refused_in_a_sentence(apis: Apis, settings: Settings, sensor: str) -> None:
     api = await apis.start(settings, ingest_lines=3, ingest_bytes=4_000, body_bytes=100)
     assert "there are sojourn, sojourn.event" in (await handed(api, "nessus", b"{}", 404))["error"]
+    assert (await handed(api, "sojourn?sensor=a", event(sensor), 400))["field"] == "sensor"
     assert (await handed(api, "cowrie", b"\n \n", 400))["error"] == "the body has no line"
     for body in (b"{}\n" * 4, b"{}\n" * 3 + b"{}"):
         assert (await handed(api, "cowrie", body, 413))["error"] == "the body has more than 3 lines"
