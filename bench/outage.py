@@ -20,6 +20,7 @@ from pathlib import Path
 
 import clickhouse_connect
 import msgspec
+from clickhouse_connect.driver.client import Client
 
 from deploy.addresses import Address
 from deploy.configuration import environment_for_children
@@ -104,6 +105,24 @@ class Process:
         self._process.wait(30)
 
 
+def _found(client: Client) -> tuple[int, int]:
+    """Events stored, and sessions that are closed with all their events."""
+    [(events,)] = client.query("SELECT count() FROM events").result_rows
+    whole = f"SELECT count() FROM sessions_current WHERE state = 'closed' AND event_count = {_EVENTS + 2}"  # noqa: S608
+    [(sessions,)] = client.query(whole).result_rows
+    return events, sessions
+
+
+async def _until_found(client: Client, expected: tuple[int, int]) -> tuple[int, int]:
+    """Wait ten minutes at most; what was found in the end."""
+    deadline = time.monotonic() + 600
+    found = _found(client)
+    while found != expected and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+        found = _found(client)
+    return found
+
+
 async def measure(rate: int, minutes: float, folder: Path) -> None:
     base, listed = load({"data": str(folder)}, {})
     kafka, http = Address("127.0.0.1", free_port()), Address("127.0.0.1", free_port())
@@ -132,6 +151,12 @@ async def measure(rate: int, minutes: float, folder: Path) -> None:
         await apply_topics(settings.kafka)
         environment = {**environment_for_children(listed), "PATH": os.environ["PATH"]}
         processes += [Process(name, settings, environment, folder) for name in ("process", "sink")]
+        client = clickhouse_connect.get_client(
+            dsn=store.url, username="writer", password=store.passwords.writer, database="sojourn"
+        )
+        # Without ClickHouse neither would begin: they do once the first sessions are stored.
+        first = await load_for(settings, uuid.uuid4().hex[:6], 100, 1)
+        await _until_found(client, (first * (_EVENTS + 2), first))
         run = uuid.uuid4().hex[:6]
         begin = time.monotonic()
         away = minutes * 60
@@ -155,21 +180,10 @@ async def measure(rate: int, minutes: float, folder: Path) -> None:
         ending = asyncio.create_task(outage())
         sessions = await load_for(settings, run, rate, away + 20)
         await ending
-        expected = (sessions * (_EVENTS + 2), sessions)
         print(f"{sessions * (_EVENTS + 2)} records published in {away + 20:.0f} s", flush=True)
+        expected = ((first + sessions) * (_EVENTS + 2), first + sessions)
         begun = time.monotonic()
-        found = (0, 0)
-        client = clickhouse_connect.get_client(
-            dsn=store.url, username="writer", password=store.passwords.writer, database="sojourn"
-        )
-        while found != expected and time.monotonic() - begun < 600:
-            await asyncio.sleep(0.5)
-            found = (
-                client.query("SELECT count() FROM events").result_rows[0][0],
-                client.query(
-                    "SELECT count() FROM sessions_current WHERE state = 'closed' AND event_count = 10"
-                ).result_rows[0][0],
-            )
+        found = await _until_found(client, expected)
         watching.cancel()
         print(f"expected {expected}, found {found}, {time.monotonic() - begun:.0f} s after the load ended")
         print("at most: " + ", ".join(f"{one.name} {one.mebibytes('VmHWM')} MiB" for one in processes))

@@ -139,6 +139,8 @@ class _Lane(Generic[Planned]):
                 continue
             self._work.done(batch, sent.planned)
             batch.processed = True
+            # Faust's events are cycles, which wait for the collector, and that comes rarely (app): not the records.
+            batch.records = ()
             event.ack()
             self._room.release()
 

@@ -54,7 +54,8 @@ async def reading(
     reader = Reader(app, intake)
 
     def plan(batch: RecordBatch) -> None:
-        reader.batches.append(batch)
+        # A lane lets go of the records once the batch is done.
+        reader.batches.append(RecordBatch(batch.tp, batch.records, batch.generation))
 
     async def send(batch: RecordBatch, _: None) -> list[asyncio.Future[None]]:
         return [] if deliver is None else [asyncio.ensure_future(deliver(batch))]
