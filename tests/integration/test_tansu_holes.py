@@ -1,7 +1,8 @@
 """The embedded broker lets consumers at the tail skip records; each consumer of ours finds and reads them again.
 
 It publishes its high-water mark before a batch is stored. With many producers on one partition a fetch then has batch B
-without the batch A before it (producers.kafka.holes). Here that is provoked until every consumer has met it.
+without the batch A before it (producers.kafka.holes). Here that is provoked; a consumer that met one and did not look for
+it would have records less.
 """
 
 import asyncio
@@ -27,8 +28,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 PRODUCERS = 12
 #: Records of one batch.
 BATCH = 20
-#: Seconds of load at most; holes come within the first.
-PATIENCE = 40.0
+#: Records in all; the broker leaves out a batch of some tens of thousands for one consumer or another.
+RECORDS = 60_000
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ async def look_back(settings: Settings, place: TopicPartition, counters: Counter
     return found
 
 
-async def test_every_consumer_finds_the_records_that_a_fetch_left_out(
+async def test_every_consumer_has_every_record_once_whatever_a_fetch_left_out(
     settings: Settings, place: TopicPartition
 ) -> None:
     followed: list[int] = []
@@ -107,11 +108,9 @@ async def test_every_consumer_finds_the_records_that_a_fetch_left_out(
         def said() -> str:
             return f"{load.published} published; { ({name: each.values for name, each in counters.items()}) }"
 
-        try:
-            await until(lambda: all(c.values.get("holes_seen_total") for c in counters.values()), PATIENCE, said)
-        finally:
-            load.stop()
-            published = await running
+        await until(lambda: load.published >= RECORDS, 60, said)
+        load.stop()
+        published = await running
         await until(lambda: len(followed) >= published <= reader.records(), 60, said)
         stop.set()
         await tasks[0]
