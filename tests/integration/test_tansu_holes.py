@@ -1,8 +1,8 @@
 """The embedded broker lets consumers at the tail skip records; each consumer of ours finds and reads them again.
 
 It publishes its high-water mark before a batch is stored. With many producers on one partition a fetch then has batch B
-without the batch A before it (producers.kafka.holes). Here that is provoked; a consumer that met one and did not look for
-it would have records less.
+without the batch A before it (producers.kafka.holes). Here that is provoked; a consumer that met one and did not look
+for it would have records less.
 """
 
 import asyncio
