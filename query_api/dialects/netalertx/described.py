@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from query_api.dialects.netalertx.asked import PERIOD
 from query_api.dialects.netalertx.body import LABEL_LIMIT
+from query_api.dialects.netalertx.devices import STATUSES
 
 Success = Annotated[bool, Meta(extra_json_schema={"const": True})]
 _Mac = Annotated[str, Meta(description="Address of a device, in any case, with any separators or none")]
@@ -129,3 +130,22 @@ class NetAlertXWritten(msgspec.Struct, kw_only=True):
     success: Success
     message: str
     pending: bool | UnsetType = UNSET
+
+
+class NetAlertXStatusQuery(msgspec.Struct, kw_only=True):
+    status: Annotated[Literal[tuple(STATUSES)], Meta(description="Devices that are so; all without it")] | None = None  # type: ignore[valid-type]
+
+
+class NetAlertXDevice(msgspec.Struct, kw_only=True):
+    """What its sessions say of a device."""
+
+    id: str
+    title: str
+    favorite: Literal[0]
+    devMac: str  # noqa: N815
+    devName: Annotated[str, Meta(description="Its name, else its address")]  # noqa: N815
+    devOwner: str  # noqa: N815
+    devLastIP: str  # noqa: N815
+    devPresentLastScan: Literal[0, 1]  # noqa: N815
+    devFirstConnection: str  # noqa: N815
+    devLastConnection: str  # noqa: N815

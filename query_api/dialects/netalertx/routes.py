@@ -1,7 +1,7 @@
 """The doors of NetAlertX's API."""
 
 from query_api.dialects.netalertx import described as of
-from query_api.dialects.netalertx import reading, writing
+from query_api.dialects.netalertx import devices, reading, writing
 from query_api.openapi.doors import Door
 
 #: Words that stand where an address could: they are never one (hard-questions: whose path is it).
@@ -72,5 +72,14 @@ DOORS = (
         query=of.NetAlertXPeriodQuery,
         check_query=False,
         answer=of.NetAlertXDeviceSessions,
+    ),
+    Door(
+        method="GET",
+        path="/devices/by-status",
+        handler=devices.by_status,
+        summary="Devices, by name",
+        query=of.NetAlertXStatusQuery,
+        check_query=False,
+        answer=list[of.NetAlertXDevice],
     ),
 )
