@@ -5,6 +5,7 @@ import json
 import time
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiokafka.errors import KafkaError
 
@@ -42,18 +43,21 @@ def record(action: Action, number: int, at: float) -> Connection:
 
 
 class Load:
-    """Two producers at once: files through ``produce``, and a sensor that knows nothing of recycling."""
+    """Three producers at once: files through ``produce``, lines over HTTP, and a sensor that knows nothing of
+    recycling."""
 
-    def __init__(self, kafka: Kafka, folder: Path) -> None:
+    def __init__(self, kafka: Kafka, http: str, folder: Path) -> None:
         self._kafka = kafka
+        self._http = http
         self._folder = folder
         self.enough = asyncio.Event()
         self.imported = 0
+        self.handed_in = 0
         self.published: list[int] = []
         self.refused: list[int] = []
 
     async def run(self) -> None:
-        await asyncio.gather(self._import(), self._publish())
+        await asyncio.gather(self._import(), self._hand_in(), self._publish())
 
     async def _import(self) -> None:
         padding, settings = "x" * 8000, Settings(kafka=self._kafka)
@@ -68,6 +72,26 @@ class Load:
             assert (report.published, report.failure) == (500, ""), report
             self.imported += 500
             file.unlink()
+
+    async def _hand_in(self) -> None:
+        """Ten lines at a time, the same again until the answer is that Kafka has them; the last, too."""
+        taken = True
+        async with aiohttp.ClientSession(headers={"Content-Type": "application/x-ndjson"}) as client:
+            while not (taken and self.enough.is_set()):
+                taken = False
+                lines = [
+                    json.dumps({"sensor": "over-http", "time": 1_795_000_000 + number, "data": str(number)})
+                    for number in range(self.handed_in, self.handed_in + 10)
+                ]
+                try:
+                    async with client.post(f"{self._http}/ingest/sojourn", data="\n".join(lines)) as answer:
+                        assert answer.status in (200, 503), await answer.text()
+                        taken = answer.status == 200
+                        self.handed_in += 10 * taken
+                except aiohttp.ClientConnectionError:
+                    # The API ends, too, with what it answers.
+                    pass
+                await asyncio.sleep(0.1)
 
     async def _publish(self) -> None:
         """A number at a time is stored by the broker, or its sender is told that it is not: then it takes another."""
@@ -95,7 +119,7 @@ def test_three_recycles_under_load_lose_and_double_nothing_and_open_sessions_go_
         up.wait_ready()
         now = time.time() - 200
         up.publish(*(record(Action.CONNECT, number, now) for number in range(OPEN)))
-        load = Load(Kafka(bootstrap=f"127.0.0.1:{ports.kafka}"), tmp_path)
+        load = Load(Kafka(bootstrap=f"127.0.0.1:{ports.kafka}"), f"http://127.0.0.1:{ports.http}", tmp_path)
 
         def stored() -> set[int]:
             return {row[0] for row in up.rows("SELECT toInt64(data) FROM events WHERE sensor = 'outside'")}
@@ -120,6 +144,7 @@ def test_three_recycles_under_load_lose_and_double_nothing_and_open_sessions_go_
         run_aside(drive())
         up.publish(*(record(Action.DISCONNECT, number, now + 10 + number) for number in range(OPEN)))
         up.wait_rows([(load.imported, load.imported)], NUMBERS, s="file")
+        up.wait_rows([(load.handed_in, load.handed_in)], NUMBERS, s="over-http")
         wait_for("all that was acknowledged", lambda: stored() >= set(load.published), lambda: len(load.published))
         assert up.rows(NUMBERS, s="outside") == [(len(stored()),) * 2], "nothing twice"
         assert stored() <= {*load.published, *load.refused}
