@@ -82,13 +82,16 @@ def _event(read: Read[EventRow]) -> list[Decoded] | Rejection:
     row, time = read.line, read.time
     if not row.mac.strip():
         return Rejection(Reason.BAD_VALUE, "eve_MAC", "the address of a device")
+    action = ACTIONS.get(row.kind.strip().lower(), Action.ACTIVITY)
     connection = Connection(
-        action=ACTIONS.get(row.kind.strip().lower(), Action.ACTIVITY),
+        action=action,
         sensor=row.sensor or NETALERTX,
         time=time,
         mac=row.mac,
         client_ip=row.ip,
         kind=row.kind.strip(),
+        # What its opening says is the session's: the vendor, for a new device (netalertx-facts 2.3).
+        attributes={"info": row.info} if row.info and action is Action.CONNECT else {},
     )
     event = Event(
         sensor=connection.sensor,

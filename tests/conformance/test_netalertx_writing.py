@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from producers.kafka.publisher import Publisher
 from schemas.records import normal_mac
 from schemas.scopes import Scope
 from schemas.settings import Settings
-from schemas.topics import CONNECTIONS_IN
+from schemas.topics import CONNECTIONS_IN, native_topic
 from tests.conformance.conftest import Apis
 from tests.conformance.netalertx import NetAlertX, a_mac, stored
 from tests.conformance.store import Store
@@ -247,3 +248,51 @@ async def test_a_created_session_pairs_with_what_a_sensor_sees(
     await until(closed, 60, lambda: "the session is not closed")
     rows = (await live.get("/sessions/session-events", type="down", period="1 day"))["data"]
     assert [row[4] for row in rows if row[13] == mac.lower()] == ["Device Down"]
+
+
+async def test_events_of_netalertx_are_read_as_the_sessions_they_make(
+    live: NetAlertX, pipeline: tuple[Settings, Processes]
+) -> None:
+    """New Device and Connected in one second are one session; a second opening leaves the first without an end."""
+    mac = a_mac()
+    day = datetime.now(UTC).date() - timedelta(days=2)
+    events = [
+        ("10:00:00", "Connected", ""),
+        ("10:00:00", "New Device", "ACME"),
+        ("11:00:00", "Device Down", "gone"),
+        ("12:00:00", "Connected", ""),
+        ("12:30:00", "IP Changed", "Previous IP: 192.168.1.9"),
+        ("13:00:00", "Down Reconnected", ""),
+    ]
+    settings, _ = pipeline
+    async with Publisher(settings.kafka) as publisher:
+        for clock, kind, info in events:
+            row = {
+                "eve_MAC": mac,
+                "eve_IP": "192.168.1.10",
+                "eve_DateTime": f"{day} {clock}",
+                "eve_EventType": kind,
+                "eve_AdditionalInfo": info,
+            }
+            key = msgspec.json.encode([normal_mac(mac)])
+            await (await publisher.send(native_topic("netalertx"), key, msgspec.json.encode(row)))
+    found: list[dict[str, Any]] = []
+
+    async def three() -> bool:
+        found[:] = await live.sessions("/sessions/list", mac=mac)
+        return [one["ses_EventTypeConnection"] for one in found] == ["Down Reconnected", "Connected", "New Device"]
+
+    await until(three, 60, lambda: f"no three sessions: {found}")
+    shown = [(one["ses_Connection"][-5:], one["ses_Disconnection"][-5:], one["ses_Duration"]) for one in found]
+    assert shown == [("13:00", "...", "..."), ("12:00", "vent>", "..."), ("10:00", "11:00", "1h 0m")]
+    assert found[2]["ses_EventTypeDisconnection"] == "Device Down"
+    assert [one["ses_Info"] for one in found] == ["", "", "New Device:   ACME"]
+    happened: list[str] = []
+
+    async def all_stored() -> bool:
+        rows = (await live.get("/sessions/session-events", period="7 days"))["data"]
+        happened[:] = [row[4] for row in rows if row[13] == mac]
+        return sorted(happened) == sorted(kind for _, kind, _ in events)
+
+    await until(all_stored, 60, lambda: f"events: {happened}")
+    assert happened[0] == "Down Reconnected"

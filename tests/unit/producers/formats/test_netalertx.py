@@ -61,9 +61,16 @@ def test_the_columns_have_their_places_in_any_order() -> None:
     for each in (event, connection):
         assert (each.sensor, each.time, each.mac, each.client_ip) == ("netalertx", TEN, ROW["eve_MAC"], "192.168.1.5")
     assert event.content == "note"
+    assert connection.attributes == {"info": "note"}
     assert json.loads(bytes(event.details)) == {
         name: value for name, value in ROW.items() if name not in ("eve_MAC", "eve_IP", "eve_DateTime")
     }
+
+
+def test_what_an_end_says_is_not_the_sessions() -> None:
+    connection = decoded({**ROW, "eve_EventType": "Disconnected"}).connection
+    assert connection is not None
+    assert connection.attributes == {}
 
 
 @pytest.mark.parametrize("time", ["2025-08-01 12:00:00+02:00", "2025-08-01T10:00:00Z", 1754042400])
