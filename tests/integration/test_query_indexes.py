@@ -9,6 +9,8 @@ import pytest
 
 from query_api import sql
 from query_api.auth.sensors import table_filters
+from query_api.dialects.netalertx.asked import of_device
+from query_api.dialects.netalertx.columns import touching
 from query_api.dialects.sps.query import query_filter
 from query_api.dialects.sps.session_fields import SESSION
 from query_api.filters import EVERYTHING, Filter, Names, matches_any, one_of_texts
@@ -95,6 +97,12 @@ CASES = [
         lambda s: sql.newest_versions(SESSIONS, query_filter("client.ip:192.0.2.77", SESSION, "q", Names()), 20),
         "Skip",
         "lower_client",
+    ),
+    Case(
+        "sessions of a device, however its address is written",
+        lambda s: sql.count(SESSIONS, of_device("AA-BB-CC-DD-EE-FF").and_(touching(0))),
+        "Skip",
+        "device",
     ),
     Case(
         "the newest candidates of an address",
