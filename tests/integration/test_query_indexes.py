@@ -105,6 +105,12 @@ CASES = [
         "device",
     ),
     Case(
+        "sessions of all devices",
+        lambda s: sql.count(SESSIONS, of_device("").and_(touching(0))),
+        "Skip",
+        "of_devices",
+    ),
+    Case(
         "the newest candidates of an address",
         lambda s: sql.newest_versions(SESSIONS, equal("client_ip", "192.0.2.77"), 20),
         "Skip",

@@ -37,7 +37,8 @@ def of_device(mac: str) -> Filter:
     """Sessions of a device, whatever case and separators its address is written with; of any device when empty."""
     wanted = normal_mac(mac.strip())
     if not wanted:
-        return Filter("mac != ''")
+        # As ClickHouse itself writes it: the index is on this.
+        return Filter("notEmpty(mac)")
     return Filter(f"{NORMAL_MAC} = {{mac:String}}", {"mac": wanted})
 
 

@@ -23,7 +23,7 @@ _WITHIN = (
     f" max({of.STILL_CONNECTED}) AS present, lower(argMax(connect_kind, page_time)) AS began_as,"
     " lower(argMax(disconnect_kind, page_time)) AS ended_as, min(page_time) AS first_seen,"
     " max(last_activity_at) AS last_seen"
-    f" FROM sessions FINAL WHERE {SESSIONS.always} AND mac != '' GROUP BY {NORMAL_MAC}"
+    f" FROM sessions FINAL WHERE {SESSIONS.always} AND notEmpty(mac) GROUP BY {NORMAL_MAC}"
 )
 _DEVICES = msgspec.structs.replace(
     SESSIONS, within=_WITHIN, always="", keys=(), by="name ASC", time="last_seen", ties="device"
