@@ -58,7 +58,7 @@ async def test_there_are_no_cors_headers(api: Api) -> None:
         assert not [name for name in answer.headers if name.lower().startswith("access-control")]
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/events/", "/sessions/x", "/ws", "/%00", "/..%2f", "/\u2603"])
+@pytest.mark.parametrize("path", ["/", "/nothing", "/events/", "/sessions/x/y", "/ws", "/%00", "/..%2f", "/\u2603"])
 async def test_an_unknown_path_is_404_in_json(api: Api, path: str) -> None:
     await api.refused(path, status=404)
 
