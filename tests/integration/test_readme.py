@@ -50,7 +50,7 @@ def test_the_curl_lines_shown_work(demo: Up) -> None:
         pytest.skip("the lines shown need curl, which is not on this machine")
     [block] = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     lines = block.strip().splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 5
     for line in lines:
         command = [*shlex.split(_here(line, demo)), "--silent", "--fail", "--max-time", "30"]
         done = subprocess.run(command, capture_output=True, timeout=60)
