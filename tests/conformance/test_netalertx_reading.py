@@ -409,6 +409,8 @@ async def test_sessions_beside_events_and_how_many_there_are(asked: NetAlertX, s
         *(f"{ended:%Y-%m-%d %H:%M}", "1h 30m", 5400, "192.168.1.10", 3232235786, "i", 0, mac, 0),
     ]
     assert {len(row) for row in rows} == {15}
+    assert {row[1] for row in rows} == {"printer"}
+    assert {row[1] for row in (await asked.get("/sessions/session-events"))["data"]} == {"printer"}
     assert [row[6] for row in rows[1:3]] == ["...", "<missing event>"]
     assert rows[3][5] == "<missing event>"
     assert [(row[7], row[8], row[12]) for row in rows[1:]] == [("...", 0, 1), ("...", 0, 0), ("...", 0, 0)]
