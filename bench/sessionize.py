@@ -81,6 +81,7 @@ async def publish(settings: Settings, items: dict[int, list[Item]]) -> None:
 def child(settings: Settings, expected: int) -> None:
     """A worker that says how fast it was, then ends itself."""
     began: list[float] = []
+    ended: list[bool] = []
     done = 0
     plan, finish = Sessions.plan, Sessions.done
 
@@ -93,7 +94,8 @@ def child(settings: Settings, expected: int) -> None:
         nonlocal done
         finish(self, batch, published)
         done += sum(1 for record in batch.records if record.key is not None)
-        if done >= expected:
+        if done >= expected and not ended:
+            ended.append(True)
             print(f"CPU: {(time.process_time() - began[1]) / done * 1e6:.2f} µs per record")
             print(round(done / (time.perf_counter() - began[0])), flush=True)
             os.kill(os.getpid(), signal.SIGTERM)
@@ -126,23 +128,21 @@ def main() -> None:
         return
     settings = Settings()
     settings = msgspec.structs.replace(settings, worker=msgspec.structs.replace(settings.worker, batch=arguments.batch))
-    rates = []
-    with (
-        tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder,
-        embedded_stack(Path(folder), settings) as stack,
-    ):
-        file = Path(folder) / "settings.json"
-        file.write_bytes(_encode(stack.settings))
-        for run in range(arguments.runs):
+    rates, slow = [], []
+    for run in range(arguments.runs):
+        # Anew each time: no sink runs here, so a second worker would take over all that the first one wrote.
+        with (
+            tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder,
+            embedded_stack(Path(folder), settings) as stack,
+        ):
+            file = Path(folder) / "settings.json"
+            file.write_bytes(_encode(stack.settings))
             items = short_sessions(arguments.records, run, stack.settings.kafka.partitions)
             asyncio.run(publish(stack.settings, items))
             written = sum(map(len, items.values()))
             rates.append(measured(["bench.sessionize", "--child", str(file), "--records", str(written)]))
             print(f"worker, run {run + 1}: {rates[-1]:,} records/s")
-        slow = [
-            measured(["bench.textbook_agent", str(file), str(arguments.textbook_records), str(run)])
-            for run in range(arguments.runs)
-        ]
+            slow.append(measured(["bench.textbook_agent", str(file), str(arguments.textbook_records), str(run)]))
     fast, textbook = statistics.median(rates), statistics.median(slow)
     print(f"worker:   median {fast:,.0f} records/s")
     print(f"textbook: median {textbook:,.0f} records/s")
