@@ -1,7 +1,7 @@
 """Answers with rows: how many there are, how many pass, and a page of them."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import msgspec
@@ -11,13 +11,14 @@ from query_api.errors import BadRequestError, UnavailableError
 from query_api.filters import EVERYTHING, Filter
 from query_api.paging import Extent
 from query_api.reader import InvalidPatternError, Reader
-from query_api.shapes import Shape
+from query_api.shapes import BETWEEN, Shape
 from query_api.sql import Source
 from schemas.times import SECOND
 
 #: A session may be removed between reading a page's keys and its rows: then the page is read again.
 _PAGE_TRIES = 3
-
+#: Bytes of keys in one statement; a parameter of more than 131,072 is refused by ClickHouse (code 1000).
+_MOST_OF_A_PARAMETER = 120_000
 
 #: Pages that end within so many rows are looked for among the newest versions first.
 _NEAR = 1000
@@ -89,10 +90,25 @@ async def _rows_by_keys(reader: Reader, listing: Listing, page: Extent) -> bytes
         wanted = len(keys[0])
         if not wanted:
             return b""
-        rows = await reader.read(sql.rows_of_keys(listing.source, keys, listing.shape))
+        # One after another: a page of any size takes the memory of its answer and no more.
+        parts = [await reader.read(sql.rows_of_keys(source, part, listing.shape)) for part in _parts(keys)]
+        rows = BETWEEN.encode().join(part for part in parts if part)
         if _count(rows) == wanted:
             break
     return rows
+
+
+def _parts(keys: list[list[str]]) -> Iterator[list[list[str]]]:
+    """The keys, in order, in lists that each fit into parameters: ClickHouse takes 128 KiB of text for one."""
+    begin = size = 0
+    for number, key in enumerate(zip(*keys, strict=True)):
+        # With quotes, and with everything escaped at worst.
+        needed = 2 * max(len(text.encode()) for text in key) + 4
+        if size + needed > _MOST_OF_A_PARAMETER and number > begin:
+            yield [column[begin:number] for column in keys]
+            begin, size = number, 0
+        size += needed
+    yield [column[begin:] for column in keys]
 
 
 async def _newest(reader: Reader, listing: Listing, page: Extent, versions: int) -> bytes | None:
@@ -105,6 +121,8 @@ async def _newest(reader: Reader, listing: Listing, page: Extent, versions: int)
     *keys, oldest, found = (await reader.records(sql.newest_versions(source, filter, versions)))[0]
     if not found:
         return b""
+    if len(list(_parts(keys))) > 1:
+        return None
     whole = found < versions
     statement = sql.page_of_keys(source, filter, listing.shape, keys, None if whole else int(oldest), page)
     rows = await reader.read(statement)

@@ -110,6 +110,20 @@ async def test_sessions_are_the_latest_version_and_removed_ones_are_hidden(api: 
         assert answer["total"] == store.number("SELECT count() FROM sessions_current")
 
 
+@pytest.mark.parametrize("size", [400, 2000])
+async def test_a_page_may_have_more_keys_than_one_parameter_of_clickhouse_takes(
+    api: Api, store: Store, sensor: str, size: int
+) -> None:
+    ids = [f"{number:04d}-{'é' * 100}" for number in range(500)]
+    rows = [
+        {"sensor": sensor, "session_id": one, "started_at": moment(f"2026-01-01T00:{n // 60:02d}:{n % 60:02d}")}
+        for n, one in enumerate(ids)
+    ]
+    store.sessions([{**row, "last_activity_at": row["started_at"]} for row in rows])
+    answer = await api.get("/sessions", {"sensors": [ours(sensor)], "page": 1, "response_per_page": size})
+    assert [session["session_id"] for session in answer["events"]] == ids[::-1][:size]
+
+
 async def test_a_session_without_start_is_dated_by_its_end(api: Api, store: Store, sensor: str) -> None:
     end = moment("2026-01-02T03:04:05.679")
     store.sessions([{"sensor": sensor, "session_id": "a", "ended_at": end, "last_activity_at": end}])
