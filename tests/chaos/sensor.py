@@ -81,7 +81,7 @@ class Sensor:
         published = time + round(late * SECOND)
         heapq.heappush(self._due, (published, next(self._numbers), sent))
         if self.random.random() < 0.03:
-            again = published + self.random.randrange(10 * SECOND)
+            again = published + (self.random.randrange(10 * SECOND) if self.late else 0)
             heapq.heappush(self._due, (again, next(self._numbers), sent))
 
     def _moments(self, start: int, lasts: float, most: int) -> list[int]:
