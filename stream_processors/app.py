@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -12,7 +11,6 @@ from typing import Any, NoReturn
 
 import faust
 import structlog
-from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.tables import TableManager
 from faust.types import TP
@@ -34,6 +32,7 @@ from stream_processors.lean_records import use_lean_records
 from stream_processors.restore import Restorer, read_topics
 from stream_processors.route import Router
 from stream_processors.sessionize import Sessions
+from stream_processors.starting import connected, stop_asked
 from stream_processors.transport import BatchTransport, batch_topics
 
 log = structlog.get_logger()
@@ -119,11 +118,8 @@ class Worker:
         self._intake.on_rewound = self._rewound
 
     async def run(self) -> int:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        if not await self._connect(stop):
+        stop = stop_asked()
+        if not await connected(self._publisher, stop):
             return 0
         # Faust binds an app to the loop it was made in.
         self._app = app = make_app(self._settings)
@@ -165,20 +161,6 @@ class Worker:
         app.agent(sources, name="route")(route)
         app.agent(batch_topics(app, topics.CONNECTIONS), name="sessionize")(sessionize)
         return [router, sessionizer]
-
-    async def _connect(self, stop: asyncio.Event) -> bool:
-        """Wait for the broker; false when asked to stop meanwhile."""
-        pause = 0.1
-        while not stop.is_set():
-            try:
-                await self._publisher.start()
-            except KafkaError as error:
-                log.warning("Kafka does not answer, trying again", error=repr(error), pause=pause)
-                await asyncio.sleep(pause)
-                pause = min(5.0, pause * 2)
-            else:
-                return True
-        return False
 
     async def _assigned(self, *_: Any, **__: Any) -> None:
         """Awaited by Faust after each rebalance, before any record flows."""

@@ -19,10 +19,10 @@ from producers.writes import Target
 from schemas.backups import PREFIX, Mark, Request, State
 from schemas.records import Amendment
 from schemas.times import rfc3339
+from stream_processors.backoff import Backoff
 from stream_processors.backup.export import Exported, export
 from stream_processors.backup.places import Place, PlaceError
 from stream_processors.backup.store import UNAVAILABLE, Seen, Store
-from stream_processors.sink.backoff import Backoff
 
 log = structlog.get_logger()
 

@@ -1,7 +1,6 @@
 """The process that exports: reads ``backups`` as a member of a group, commits what is done."""
 
 import asyncio
-import signal
 import sys
 import time
 from collections import deque
@@ -10,7 +9,6 @@ from collections.abc import Mapping
 import msgspec
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from producers.kafka.consumer import Fetched, LogConsumer
 from producers.kafka.message import Message
@@ -24,7 +22,7 @@ from stream_processors import groups
 from stream_processors.backup.exporter import Exporter
 from stream_processors.backup.places import Place, open_places
 from stream_processors.backup.store import UNAVAILABLE, Store
-from stream_processors.sink.backoff import Backoff
+from stream_processors.starting import connected, stop_asked
 
 log = structlog.get_logger()
 
@@ -51,15 +49,12 @@ def run_backup(settings: Settings) -> int:
 
 
 async def _run(settings: Settings) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_asked()
     places = open_places(settings.backup)
     publisher = Publisher(settings.kafka, client=groups.BACKUP)
     store = Store(settings.clickhouse)
     backups = Backups(settings, publisher, store, places)
-    work = asyncio.create_task(backups.run())
+    work = asyncio.create_task(backups.run(stop))
     asked = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({work, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -91,9 +86,10 @@ class Backups:
         #: When a backup that was not finished was taken up again.
         self._begun: dict[tuple[str, Target], float] = {}
 
-    async def run(self) -> None:
+    async def run(self, stop: asyncio.Event) -> None:
         """Until cancelled. Raises what cannot be waited out: the process ends then, and is started again."""
-        await self._connect()
+        if not await connected(self._publisher, stop):
+            return
         await self._consumer.join(groups.BACKUP, [topics.BACKUPS], self._revoked)
         while True:
             poll = await self._consumer.poll(_POLL_SECONDS, _POLL_RECORDS)
@@ -114,17 +110,6 @@ class Backups:
         except TimeoutError:
             log.warning("Kafka did not answer in time")
         self._store.close()
-
-    async def _connect(self) -> None:
-        backoff = Backoff()
-        while True:
-            try:
-                await self._publisher.start()
-            except KafkaError as error:
-                log.warning("Kafka does not answer, trying again", error=repr(error))
-                await backoff.sleep()
-            else:
-                return
 
     async def _take(self, fetched: Fetched) -> None:
         """Every request is marked at once, however many exports are before it."""

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from producers.kafka.publisher import Publisher
 from schemas.dead_letters import DeadLetter
 from schemas.topics import DEAD_LETTERS
-from stream_processors.sink.backoff import Backoff
+from stream_processors.backoff import Backoff
 
 log = structlog.get_logger()
 

@@ -2,16 +2,14 @@
 
 import asyncio
 import gc
-import signal
 import sys
 
 import structlog
-from aiokafka.errors import KafkaError
 
 from schemas.settings import Settings, SettingsError
 from stream_processors.heartbeat import beat, instance_name, send
-from stream_processors.sink.backoff import Backoff
 from stream_processors.sink.sink import Sink
+from stream_processors.starting import connected, stop_asked
 
 log = structlog.get_logger()
 
@@ -32,12 +30,9 @@ def run_sink(settings: Settings) -> int:
 
 
 async def _run(settings: Settings) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = stop_asked()
     sink = Sink(settings, instance_name())
-    if not await _connect(sink, stop):
+    if not await connected(sink.publisher, stop):
         return 0
     beating = asyncio.create_task(beat(sink.publisher, sink.heartbeat))
     try:
@@ -55,17 +50,3 @@ async def _run(settings: Settings) -> int:
         except TimeoutError:
             log.warning("Kafka did not take the last messages in time")
     return 0
-
-
-async def _connect(sink: Sink, stop: asyncio.Event) -> bool:
-    """Wait for the broker; false when asked to stop meanwhile."""
-    backoff = Backoff()
-    while not stop.is_set():
-        try:
-            await sink.publisher.start()
-        except KafkaError as error:
-            log.warning("Kafka does not answer, trying again", error=repr(error))
-            await backoff.sleep()
-        else:
-            return True
-    return False

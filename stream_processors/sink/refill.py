@@ -16,9 +16,9 @@ from aiokafka import TopicPartition
 from producers.kafka.history import read_history
 from producers.kafka.message import Message
 from schemas.settings import Kafka
+from stream_processors.backoff import Backoff
 from stream_processors.imports import doubles
 from stream_processors.sink.answers import FencedError, RefusedError, UnansweredError
-from stream_processors.sink.backoff import Backoff
 from stream_processors.sink.places import Place
 from stream_processors.sink.reading import Reader
 from stream_processors.sink.spool import Part

@@ -10,9 +10,9 @@ from producers.kafka.publisher import Publisher
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.metrics import Counters
 from schemas.topics import SESSIONS
+from stream_processors.backoff import Backoff
 from stream_processors.imports import doubles
 from stream_processors.sink.answers import RefusedError, UnansweredError
-from stream_processors.sink.backoff import Backoff
 from stream_processors.sink.ledger import Case, Ledger, Position, case_of, label_of_block
 from stream_processors.sink.letters import publish_letters
 from stream_processors.sink.places import Place
