@@ -32,6 +32,7 @@ from stream_processors.sessionize import Owned, Sessions
 from stream_processors.sessionizer import Sessionizer
 from stream_processors.stored_session import StoredSession
 from stream_processors.stored_sessions import UNAVAILABLE, ended_keys, stored_sessions
+from stream_processors.tail import Tail, read_tails
 
 log = structlog.get_logger()
 
@@ -41,8 +42,6 @@ _LONGEST_PAUSE = 5.0
 _MARGIN = 60 * SECOND
 _NEVER = (0, 0)
 _decode = msgspec.json.Decoder(Session).decode
-
-Tail = dict[tuple[str, str], Session]
 
 
 def read_topics() -> set[str]:
@@ -144,7 +143,7 @@ class Restorer:
         settings = self._settings
         limits = limits_of(settings.sessions, assigned)
         # The order matters: what the sink commits after this is in both, what it committed before is in ClickHouse.
-        tails = await self._tails(partitions)
+        tails = await read_tails(settings.kafka, await self.not_stored_from(partitions))
         since = await self._first_time(partitions) - _MARGIN
         machines = {partition: Sessionizer(limits, True, self._forgotten) for partition in partitions}
         unsettled = sum(map(len, tails.values()))
@@ -172,19 +171,13 @@ class Restorer:
     def _take_back(self, machines: Machines, limits: Limits, tails: Mapping[int, Tail], since: int) -> None:
         take_back(machines, stored_sessions(self._settings, limits, machines.keys(), since), tails, since)
 
-    async def tail_of(self, partition: int) -> Tail:
-        """What the sink may not have stored yet of one partition, in the latest version. Raises KafkaError."""
-        return (await self._tails({partition}))[partition]
+    async def not_stored_from(self, partitions: Iterable[int]) -> dict[TopicPartition, int]:
+        """Where the sink goes on in these partitions of ``sessions``. Raises KafkaError.
 
-    async def whole_tail(self) -> Tail:
-        """The same of all partitions: a device's sessions may be in any of them."""
-        latest: Tail = {}
-        for tail in (await self._tails(set(range(self._settings.kafka.partitions)))).values():
-            for name, session in tail.items():
-                known = latest.get(name)
-                if known is None or known.revision <= session.revision:
-                    latest[name] = session
-        return latest
+        Ask this, then ClickHouse, then the tail from there: what the sink stores meanwhile is in both.
+        """
+        places = [TopicPartition(topics.SESSIONS, partition) for partition in sorted(partitions)]
+        return await self.committed(groups.SINK, topics.SESSIONS, places)
 
     async def _first_time(self, partitions: set[int]) -> int:
         """Broker time (microseconds UTC) of the earliest record of ``connections`` that will be read, else now."""
@@ -214,19 +207,3 @@ class Restorer:
             usable = known is not None and known.offset >= 0 and known.metadata in ("", None, epoch)
             starts[place] = known.offset if usable else 0
         return starts
-
-    async def _tails(self, partitions: set[int]) -> dict[int, Tail]:
-        """Per partition the sessions that the sink may not have stored yet, in their latest version."""
-        places = [TopicPartition(topics.SESSIONS, partition) for partition in sorted(partitions)]
-        starts = await self.committed(groups.SINK, topics.SESSIONS, places)
-        tails: dict[int, Tail] = {partition: {} for partition in partitions}
-        async for partition, records in read_history(self._settings.kafka, starts):
-            tail = tails[partition.partition]
-            for record in records:
-                if record.value is None:
-                    continue
-                session = _decode(record.value)
-                known_session = tail.get((session.sensor, session.session_id))
-                if known_session is None or known_session.revision <= session.revision:
-                    tail[session.sensor, session.session_id] = session
-        return tails
