@@ -7,7 +7,7 @@ counts alike, and with the primary key. So no dialect can forget it, whatever SQ
 import re2
 
 #: Every table that a reader may see and that has a column ``sensor``; an integration test compares it with ClickHouse.
-TABLES = ("events", "events_by_hour", "sessions", "sessions_by_hour", "sps_snapshot_keys")
+TABLES = ("device_facts", "events", "events_by_hour", "sessions", "sessions_by_hour", "sps_snapshot_keys")
 #: Longest regex, in characters: it is sent with every query.
 PATTERN_LIMIT = 1024
 

@@ -78,3 +78,9 @@ def stored(store: Store, sensor: str, mac: str, *spans: tuple[str | None, str | 
             row["ended_at"] = moment(seen)
         rows.append(row)
     store.sessions(rows)
+
+
+def said(store: Store, sensor: str, mac: str, when: str, **facts: str) -> None:
+    """A record of a scan, which says what a device is called (``name``) and whose it is (``owner``)."""
+    event = {"sensor": sensor, "mac": mac, "time": moment(when), "category": "device", "kind": "other"}
+    store.events([{**event, "details": msgspec.json.encode(facts).decode()}])

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.settings import Settings
 from tests.conformance.conftest import Apis
-from tests.conformance.netalertx import NetAlertX, a_mac, started, stored
+from tests.conformance.netalertx import NetAlertX, a_mac, said, started, stored
 from tests.conformance.store import Store, moment
 
 pytestmark = pytest.mark.integration
@@ -400,12 +400,13 @@ async def test_events_of_a_type(asked: NetAlertX, store: Store, sensor: str, ask
 async def test_sessions_beside_events_and_how_many_there_are(asked: NetAlertX, store: Store, sensor: str) -> None:
     mac, ended = a_mac(), NOW - timedelta(hours=1)
     began = ended - timedelta(minutes=90)
-    stored(store, sensor, mac, (began.isoformat(), ended.isoformat()), client_name="printer", attributes={"info": "i"})
+    stored(store, sensor, mac, (began.isoformat(), ended.isoformat()), attributes={"info": "i"})
+    said(store, sensor, mac.lower(), ago(hours=9), name="printer", owner="Ada")
     stored(store, sensor, mac, (ago(hours=5), None), (ago(hours=6), "?"), (None, ago(hours=7)))
     some_events(store, sensor, mac)
     rows = (await asked.get("/sessions/session-events", type="sessions"))["data"]
     assert rows[0] == [
-        *(f"{began:%Y-%m-%d %H:%M:%S}", "printer", "", None, None, f"{began:%Y-%m-%d %H:%M}"),
+        *(f"{began:%Y-%m-%d %H:%M:%S}", "printer", "Ada", None, None, f"{began:%Y-%m-%d %H:%M}"),
         *(f"{ended:%Y-%m-%d %H:%M}", "1h 30m", 5400, "192.168.1.10", 3232235786, "i", 0, mac, 0),
     ]
     assert {len(row) for row in rows} == {15}

@@ -56,3 +56,30 @@ def test_from_every_earlier_number_the_same_tables(stack: Stack, number: int, mo
     assert _columns(settings) == _columns(fresh)
     for made in (settings, fresh):
         _drop(made)
+
+
+def test_names_that_were_said_before_there_was_a_table_for_them_are_taken_over(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(stack, "from_before_devices")
+    before = next(one.number for one in migrations(Values()) if one.name.endswith("_devices.sql")) - 1
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "migrations", lambda values: migrations(values)[:before])
+        schema.apply_tables(settings)
+    store = settings.clickhouse
+    with clickhouse_connect.get_client(
+        dsn=store.url, username="admin", password=store.writer_password, database=store.database
+    ) as client:
+        event = {"sensor": "s", "mac": "AA:BB:CC:00:11:22", "category": "device", "time": "2025-08-01 10:00:00"}
+        # Rows that were stored in 1970 would have expired.
+        event["ingested_at"] = "2026-01-01 00:00:00"
+        rows = [
+            {**event, "details": '{"name":"printer","owner":"Ada"}'},
+            {**event, "mac": "", "details": '{"name":"-"}'},
+        ]
+        client.raw_insert("events", insert_block=b"\n".join(map(msgspec.json.encode, rows)), fmt="JSONEachRow")
+        schema.apply_tables(settings)
+        assert client.query("SELECT device, mac, name, owner FROM devices").result_rows == [
+            ("aabbcc001122", "AA:BB:CC:00:11:22", "printer", "Ada")
+        ]
+    _drop(settings)

@@ -11,6 +11,7 @@ from query_api.answers import JSON
 from query_api.dialects.netalertx import columns as of
 from query_api.dialects.netalertx.asked import NORMAL_MAC, given
 from query_api.dialects.netalertx.form import Form, form_of
+from query_api.dialects.netalertx.names import OWNER, name_else
 from query_api.errors import BadRequestError
 from query_api.filters import Filter
 from query_api.keys import SETTINGS, reader_of
@@ -18,8 +19,8 @@ from query_api.shapes import Member, Shape
 from query_api.sources import SESSIONS
 
 _WITHIN = (
-    "SELECT argMax(mac, page_time) AS device, argMaxIf(client_name, page_time, client_name != '') AS known_name,"  # noqa: S608
-    " if(known_name != '', known_name, device) AS name, argMaxIf(client_ip, page_time, client_ip != '') AS ip,"
+    f"SELECT argMax(mac, page_time) AS device, {name_else('device')} AS name, {OWNER} AS owner,"  # noqa: S608
+    " argMaxIf(client_ip, page_time, client_ip != '') AS ip,"
     f" max({of.STILL_CONNECTED}) AS present, lower(argMax(connect_kind, page_time)) AS began_as,"
     " lower(argMax(disconnect_kind, page_time)) AS ended_as, min(page_time) AS first_seen,"
     " max(last_activity_at) AS last_seen"
@@ -64,7 +65,7 @@ def _shape(form: Form) -> Shape:
             Member("favorite", "0"),
             Member("devMac", "device"),
             Member("devName", "name"),
-            Member("devOwner", "''"),
+            Member("devOwner", "owner"),
             Member("devLastIP", "ip"),
             Member("devPresentLastScan", "toUInt8(present)"),
             Member("devFirstConnection", of.raw("first_seen", form)),

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from query_api.dialects.netalertx import columns as of
-from query_api.dialects.netalertx.asked import NORMAL_MAC
 from query_api.dialects.netalertx.form import Form
+from query_api.dialects.netalertx.names import OWNER, name_else
 from query_api.filters import EVERYTHING, Filter
 from query_api.shapes import Member, Shape
-from query_api.sources import SESSIONS
 
 #: What happened to a device: kinds of its own, and whatever else NetAlertX calls an event.
 _OF_DEVICES = "mac != '' AND (startsWith(kind, 'device.') OR JSONHas(details, 'eve_EventType'))"
@@ -30,13 +29,7 @@ _IP_NUMBER = (
     " toString(reinterpretAsUInt128(reverse(assumeNotNull(IPv6StringToNumOrNull(client_ip))))),"
     " isIPv4String(client_ip), toString(toUInt32(assumeNotNull(toIPv4OrNull(client_ip)))), '-1')"
 )
-#: The latest name that a sensor said of each device: looked up once for all rows.
-_NAMES = (
-    "(SELECT mapFromArrays(groupArray(device), groupArray(named)) FROM ("  # noqa: S608
-    f"SELECT {NORMAL_MAC} AS device, argMax(client_name, page_time) AS named FROM sessions FINAL"
-    f" WHERE {SESSIONS.always} AND notEmpty(mac) AND client_name != '' GROUP BY device))"
-)
-_NAME = f"if({_NAMES}[{NORMAL_MAC}] != '', {_NAMES}[{NORMAL_MAC}], mac)"
+_NAME = name_else("mac")
 _NOTHING = "CAST(NULL AS Nullable(String))"
 
 
@@ -58,7 +51,7 @@ def event_shape(form: Form) -> Shape:
         (
             Member("order", of.raw("time", form)),
             Member("name", _NAME),
-            Member("owner", "''"),
+            Member("owner", OWNER),
             Member("time", form.written("time")),
             Member("type", "data"),
             *(Member(name, _NOTHING) for name in ("connection", "disconnection", "duration", "seconds")),
@@ -79,7 +72,7 @@ def session_shape(form: Form) -> Shape:
         (
             Member("order", of.raw(of.ORDER, form)),
             Member("name", _NAME),
-            Member("owner", "''"),
+            Member("owner", OWNER),
             Member("time", _NOTHING),
             Member("type", _NOTHING),
             Member("connection", of.connection(form)),
