@@ -229,6 +229,11 @@ class LogConsumer:
         """The epoch that the partition is read in, None before it began."""
         return self._epochs.get(partition)
 
+    def next_offset(self, partition: TopicPartition) -> int | None:
+        """The offset behind the last record that was handed out, None before the partition began."""
+        check = self._checks.get(partition)
+        return None if check is None else check.expected
+
     def highwater(self, partition: TopicPartition) -> int | None:
         """The high-water mark of the last fetch, None before one or when the partition is not assigned."""
         if partition not in self._consumer.assignment():

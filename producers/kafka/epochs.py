@@ -60,6 +60,19 @@ async def epochs_of(kafka: Kafka, names: set[str]) -> dict[str, str]:
     return {name: found[name] for name in names}
 
 
+async def partitions_of(kafka: Kafka, names: set[str]) -> dict[str, int]:
+    """How many partitions these topics have. Raises TopicsError naming the first that does not exist."""
+    admin = await _admin(kafka)
+    try:
+        counts = await _partition_counts(admin)
+    finally:
+        await admin.close()
+    for name in sorted(names):
+        if name not in counts:
+            raise TopicsError(f"topic {name} does not exist; `sojourn schema apply` makes topics and their epochs")
+    return {name: counts[name] for name in names}
+
+
 async def apply_topics(kafka: Kafka) -> Applied:
     """Create every missing topic and write an epoch for each topic that has none or was created now.
 
