@@ -208,10 +208,27 @@ def serve(
 @app.command()
 def produce(
     format_name: Annotated[str, typer.Argument(metavar="FORMAT", help="sojourn, cowrie, …; a wrong one lists all.")],
-    files: Annotated[list[str], typer.Argument(metavar="FILE…", help="Files, patterns, or - for standard input.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE…",
+            help="Files, patterns, directories, - for standard input, journal: or journal:UNIT for systemd's journal.",
+        ),
+    ],
     kafka: Annotated[str | None, typer.Option(help="Brokers, HOST:PORT,… (setting kafka.bootstrap).")] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is appended, until Ctrl-C.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on where the last run stopped, and with what comes, until Ctrl-C.")
+    ] = False,
     rate: Annotated[float, typer.Option(min=0, help="Lines a second at most; 0 is no limit.")] = 0.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Publish nothing: show the records of the first lines, as JSON.")
+    ] = False,
+    positions: Annotated[
+        str, typer.Option(metavar="FILE", help="Where --follow keeps how far it read. [default: in the data folder]")
+    ] = "",
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="With --follow: forget how far the last run read.")
+    ] = False,
 ) -> None:
     """Publish files of sensor records to Kafka.
 
@@ -219,11 +236,26 @@ def produce(
     end counts them by reason and names the first by file and line. Exit code: 0 when all was published, 1 when lines
     were rejected or a file ended too early, 2 when nothing could be read or Kafka is away. Ctrl-C ends it cleanly.
     """
+    if dry_run and follow:
+        _fail("--dry-run does not follow", 2)
+    if not follow and (positions or from_start):
+        _fail(f"{'--positions' if positions else '--from-start'} is for --follow", 2)
     settings = _settings({"kafka.bootstrap": kafka})
+    from producers.dry_run import run_dry
     from producers.produce_screen import run_produce
 
     try:
-        raise typer.Exit(run_produce(settings, format_name, files, follow_files=follow, rate=rate))
+        if dry_run:
+            raise typer.Exit(run_dry(settings, format_name, files))
+        raise typer.Exit(
+            run_produce(
+                *(settings, format_name, files),
+                follow_files=follow,
+                rate=rate,
+                positions=positions,
+                from_start=from_start,
+            )
+        )
     except ValueError as error:
         _fail(str(error), 2)
 

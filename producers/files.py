@@ -1,4 +1,4 @@
-"""Reading files of lines: plain, gzip, standard input, and files that grow and are rotated."""
+"""Reading files of lines: plain, gzip, zstd, and standard input."""
 
 import asyncio
 import glob
@@ -6,18 +6,18 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-from producers.gunzip import MAGIC, Gunzip
+from producers import gunzip, unzstd
+from producers.gunzip import Gunzip
 from producers.lines import Line, LineSplitter
+from producers.unzstd import Unzstd, ZstdError
 
 STDIN = "-"
 _CHUNK = 1 << 20
-
-#: Seconds between two looks at a file that is followed.
-_PAUSE = 0.2
+_MAGIC_SIZE = max(len(gunzip.MAGIC), len(unzstd.MAGIC))
 
 
 class UnreadableFileError(OSError):
@@ -25,14 +25,26 @@ class UnreadableFileError(OSError):
 
 
 def expand(patterns: Iterable[str]) -> list[str]:
-    """The files that names and globs stand for, each once; a name without a file stays, reading it will say so."""
+    """The files that names, globs and directories stand for, each once.
+
+    A directory stands for the files in it that are not hidden; a name without a file stays, reading it will say so.
+    """
     found: dict[str, None] = {}
     for pattern in patterns:
-        matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []  # noqa: PTH207
         # A file may have brackets in its name.
-        for path in matches or [pattern]:
-            found[path] = None
+        matches = sorted(glob.glob(pattern, recursive=True)) if glob.has_magic(pattern) else []  # noqa: PTH207
+        for match in matches or [pattern]:
+            for path in _files_in(match) if Path(match).is_dir() else [match]:
+                found[path] = None
     return list(found)
+
+
+def _files_in(directory: str) -> list[str]:
+    try:
+        return sorted(str(each) for each in Path(directory).iterdir() if each.is_file() and each.name[0] != ".")
+    except OSError:
+        # Reading it says why.
+        return [directory]
 
 
 def size_of(path: str) -> int | None:
@@ -51,10 +63,23 @@ async def lines_of(
 ) -> AsyncIterator[list[Line]]:
     """The lines of a file from its beginning to its end, some at a time; ``read`` is told the bytes read from disk.
 
-    Whether it is gzip its first bytes tell, not its name. Raises UnreadableFileError after the lines before the fault.
+    Raises UnreadableFileError after the lines before the fault.
     """
     splitter = LineSplitter(longest)
-    gunzip: Gunzip | None = None
+    async for content in content_of(path, stop, read):
+        yield splitter.feed(content)
+    if not stop.is_set():
+        yield splitter.end()
+
+
+async def content_of(
+    path: str, stop: asyncio.Event, read: Callable[[int], None] | None = None
+) -> AsyncGenerator[bytes, None]:
+    """What is in a file, unpacked where it is gzip or zstd: its first bytes tell, not its name.
+
+    Raises UnreadableFileError.
+    """
+    unpack: Gunzip | Unzstd | None = None
     head: bytes | None = b""
     async for chunk in _chunks(path, stop):
         if read is not None:
@@ -62,83 +87,39 @@ async def lines_of(
         if head is not None:
             # A pipe may give its bytes one by one.
             chunk = head + chunk
-            if len(chunk) < len(MAGIC):
+            if len(chunk) < _MAGIC_SIZE:
                 head = chunk
                 continue
             head = None
-            gunzip = Gunzip() if chunk.startswith(MAGIC) else None
-        if gunzip is None:
-            yield splitter.feed(chunk)
+            unpack = unpacking(chunk)
+        if unpack is None:
+            yield chunk
             continue
         try:
-            for piece in gunzip.feed(chunk):
-                yield splitter.feed(piece)
-        except zlib.error as error:
-            raise UnreadableFileError(f"broken gzip: {error}") from error
+            for piece in unpack.feed(chunk):
+                yield piece
+        except (zlib.error, ZstdError) as error:
+            raise UnreadableFileError(f"broken {_name(unpack)}: {error}") from error
     if stop.is_set():
         return
-    if gunzip is not None and not gunzip.complete:
-        raise UnreadableFileError("the gzip data end too early")
+    if unpack is not None and not unpack.complete:
+        raise UnreadableFileError(f"the {_name(unpack)} data end too early")
     if head:
-        yield splitter.feed(head)
-    yield splitter.end()
+        yield head
 
 
-async def follow(
-    path: str, longest: int, stop: asyncio.Event, read: Callable[[int], None] | None = None
-) -> AsyncIterator[list[Line]]:
-    """The lines of a file from its beginning, and those that are appended, until ``stop``.
-
-    A file that is not there is waited for; one that was renamed is read to its end, then its successor from the
-    beginning; one that was truncated is read anew. A line counts when its end is written.
-    """
-    splitter = LineSplitter(longest)
-    while not stop.is_set():
-        try:
-            file = await asyncio.to_thread(_open, path)
-        except FileNotFoundError:
-            await _wait(stop)
-            continue
-        except OSError as error:
-            raise UnreadableFileError(error.strerror or str(error)) from error
-        with file:
-            splitter.forget()
-            replaced = False
-            while not stop.is_set():
-                chunk = await asyncio.to_thread(file.read, _CHUNK)
-                if chunk:
-                    if read is not None:
-                        read(len(chunk))
-                    yield splitter.feed(chunk)
-                elif replaced:
-                    # What the writer left without a line end is complete now: nobody writes there any more.
-                    yield splitter.end()
-                    break
-                elif os.fstat(file.fileno()).st_size < file.tell():
-                    file.seek(0)
-                    splitter.forget()
-                else:
-                    replaced = _is_replaced(path, file)
-                    if not replaced:
-                        await _wait(stop)
+def unpacking(head: bytes) -> Gunzip | Unzstd | None:
+    """How to unpack what begins so; None for what is not packed."""
+    if head.startswith(gunzip.MAGIC):
+        return Gunzip()
+    return Unzstd() if head.startswith(unzstd.MAGIC) else None
 
 
-def _is_replaced(path: str, file: BinaryIO) -> bool:
-    """Another file has the name now; while none has, the writer may still write to this one."""
-    try:
-        return not os.path.samestat(Path(path).stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
+def _name(unpack: Gunzip | Unzstd) -> str:
+    return "gzip" if isinstance(unpack, Gunzip) else "zstd"
 
 
-async def _wait(stop: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), _PAUSE)
-    except TimeoutError:
-        return
-
-
-async def _chunks(path: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
+async def _chunks(path: str, stop: asyncio.Event) -> AsyncGenerator[bytes, None]:
     try:
         if path == STDIN and not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
             async for chunk in _pipe_chunks(stop):
@@ -153,7 +134,7 @@ async def _chunks(path: str, stop: asyncio.Event) -> AsyncIterator[bytes]:
         raise UnreadableFileError(error.strerror or str(error)) from error
 
 
-async def _pipe_chunks(stop: asyncio.Event) -> AsyncIterator[bytes]:
+async def _pipe_chunks(stop: asyncio.Event) -> AsyncGenerator[bytes, None]:
     """Standard input without a thread: a thread would keep the process alive after Ctrl-C until somebody types."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=_CHUNK)

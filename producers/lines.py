@@ -35,9 +35,14 @@ class LineSplitter:
         """The last line of a stream whose end has no line end; empty when nothing was left."""
         return [self._take()] if self._size else []
 
-    def forget(self) -> None:
-        """The stream begins anew: drop what has no end yet and count from 1."""
-        self._parts, self._size, self._number = [], 0, 0
+    def go_on(self, number: int) -> None:
+        """The stream is one of which so many lines were read before."""
+        self._parts, self._size, self._number = [], 0, number
+
+    @property
+    def pending(self) -> int:
+        """Bytes fed that have no line end yet."""
+        return self._size
 
     def _add(self, part: bytes) -> None:
         self._size += len(part)

@@ -6,31 +6,32 @@ cannot be decoded is not published but reported with its number.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
+from contextlib import aclosing
+from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
-from producers.database import event_rows, is_database
 from producers.destination import FORMATS, Destination, destination_of, topics_of
-from producers.files import UnreadableFileError, expand, follow, lines_of, size_of
 from producers.formats import Rejection
 from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.publisher import Item, Publisher
 from producers.kafka.recycling import Recycling
 from producers.lines import Line
 from producers.pace import Pace
+from producers.positions import Positions, PositionsError, default_path
 from producers.produce_report import Report
+from producers.reading import read_all
 from producers.record_ids import IMPORT_HEADER, RecordIds
-from producers.tables import Table, converted, table_of, zone_of
 from schemas.dead_letters import Reason
 from schemas.settings import Settings
+
+#: Seconds between two times that positions are kept.
+_KEEP = 1.0
 
 #: Connecting is tried so often, with pauses that double from the first (seconds).
 _CONNECT_TRIES = 5
 _FIRST_PAUSE = 0.5
-
-#: Chunks of lines of followed files that wait for their turn.
-_WAITING = 8
 
 
 async def produce(
@@ -40,122 +41,83 @@ async def produce(
     *,
     follow_files: bool = False,
     rate: float = 0.0,
+    positions: Positions | None = None,
+    from_start: bool = False,
     stop: asyncio.Event | None = None,
     report: Report | None = None,
 ) -> Report:
-    """Publish the lines of files (names, globs, "-") and say what became of them.
+    """Publish the lines of files (names, globs, directories, "-", "journal:") and say what became of them.
 
-    ``rate`` bounds the lines per second, 0 does not. ``stop`` ends it early: what was read is published first. A caller
-    that wants to watch passes the ``report``, which is kept current. Nothing is raised for bad lines, bad files or an
-    absent broker: the report has them. Raises ValueError for an unknown format, SettingsError for a setting of it.
+    Followed files go on where an earlier call stopped: ``positions`` are kept in the data folder unless given, and
+    ``from_start`` forgets them. ``rate`` bounds the lines per second, 0 does not. ``stop`` ends it early: what was read
+    is published first. A caller that wants to watch passes the ``report``, which is kept current. Nothing is raised for
+    bad lines, bad files or an absent broker: the report has them. Raises ValueError for an unknown format,
+    SettingsError for a setting of it.
     """
     if format_name not in FORMATS:
         raise ValueError(f"unknown format {format_name}; there are {', '.join(FORMATS)}")
     stop = stop or asyncio.Event()
     report = report or Report(format=format_name)
-    files = expand(paths)
-    sizes = [size_of(path) for path in files]
-    report.bytes_total = None if None in sizes or follow_files else sum(size for size in sizes if size is not None)
+    report.following = follow_files
     door = _Door(settings, topics_of(format_name), report, stop)
+    keeping: asyncio.Task[None] | None = None
     try:
+        if not follow_files:
+            positions = None
+        else:
+            positions = positions or positions_of(settings, format_name, paths)
+            positions.open(from_start=from_start)
+            report.positions = str(positions.path)
+            keeping = asyncio.create_task(_keep(positions))
+        reading = read_all(settings, format_name, paths, positions, stop, report)
         await door.open()
         pace = Pace(rate, stop)
-        ids: dict[str, RecordIds] = {}
-        report.following = follow_files
-        begin = table_of(format_name, settings) or _Plain
-        read = _followed if follow_files else _read
-        lines = read(files, settings, begin, stop, report)
-        async for path, some in lines:
-            if some[0].number == 1:
-                # A file begins: another one, or the successor of one that was rotated.
-                if not follow_files:
-                    ids.clear()
-                ids[path] = RecordIds()
-            for slice_ in pace.slices(some):
-                checked = _check(format_name, path, slice_, ids[path], settings, report)
-                await door.deliver(checked)
-                report.published += len(checked)
-                await pace.wait(len(slice_))
-    except (KafkaError, TopicsError, TimeoutError) as error:
-        report.failure = str(error) if isinstance(error, TopicsError) else _sentence(settings, error)
+        async with aclosing(reading) as batches:
+            async for batch in batches:
+                for slice_ in pace.slices(batch.lines):
+                    checked = check(format_name, batch.path, slice_, batch.ids, settings, report)
+                    await door.deliver(checked)
+                    report.published += len(checked)
+                    await pace.wait(len(slice_))
+                batch.delivered()
+                if keeping is not None and keeping.done():
+                    keeping.result()
+    except (KafkaError, TopicsError, TimeoutError, PositionsError) as error:
+        said = isinstance(error, TopicsError | PositionsError)
+        report.failure = str(error) if said else _sentence(settings, error)
     finally:
         await door.close()
+        if keeping is not None:
+            keeping.cancel()
+        if positions is not None:
+            _close(positions, report)
         report.stopped = stop.is_set()
         report.seconds = time.monotonic() - report.started
     return report
 
 
-class _Plain:
-    """A file whose lines speak for themselves."""
-
-    def convert(self, text: str) -> bytes | None:
-        """The line as it stands."""
-        return text.encode()
-
-
-async def _read(
-    files: list[str], settings: Settings, begin: Callable[[], Table], stop: asyncio.Event, report: Report
-) -> AsyncIterator[tuple[str, list[Line]]]:
-    """All files, one after the other."""
-    for path in files:
-        table = begin()
-        try:
-            if report.format == "netalertx" and is_database(path):
-                async for lines in event_rows(path, zone_of(settings), stop):
-                    yield path, lines
-                report.bytes_read += size_of(path) or 0
-                continue
-            async for lines in lines_of(path, settings.kafka.max_message_bytes, stop, _counting(report)):
-                if lines:
-                    yield path, converted(lines, table)
-        except UnreadableFileError as error:
-            report.unreadable[path] = str(error)
-        if stop.is_set():
-            return
+def positions_of(settings: Settings, format_name: str, paths: Sequence[str], file: str = "") -> Positions:
+    """Where a call with ``--follow`` keeps its positions: in ``file``, else in the data folder."""
+    kafka = settings.kafka.bootstrap
+    where = Path(file) if file else default_path(settings.data, format_name, kafka, paths)
+    return Positions(where, format_name, kafka, paths)
 
 
-async def _followed(
-    files: list[str], settings: Settings, begin: Callable[[], Table], stop: asyncio.Event, report: Report
-) -> AsyncIterator[tuple[str, list[Line]]]:
-    """All files at once, until ``stop``; what a file could not give stands in the report."""
-    waiting: asyncio.Queue[tuple[str, list[Line]] | None] = asyncio.Queue(_WAITING)
+async def _keep(positions: Positions) -> None:
+    """Until cancelled. Raises PositionsError."""
+    while True:
+        await asyncio.sleep(_KEEP)
+        positions.save()
 
-    async def read(path: str) -> None:
-        table = begin()
-        try:
-            if report.format == "netalertx" and is_database(path):
-                raise UnreadableFileError("a database cannot be followed")
-            async for lines in follow(path, settings.kafka.max_message_bytes, stop, _counting(report)):
-                if lines and lines[0].number == 1:
-                    table = begin()
-                if lines:
-                    await waiting.put((path, converted(lines, table)))
-        except UnreadableFileError as error:
-            report.unreadable[path] = str(error)
 
-    async def read_all() -> None:
-        try:
-            await asyncio.gather(*(read(path) for path in files))
-        finally:
-            await waiting.put(None)
-
-    reading = asyncio.create_task(read_all())
+def _close(positions: Positions, report: Report) -> None:
     try:
-        while (item := await waiting.get()) is not None:
-            yield item
-        await reading
-    finally:
-        reading.cancel()
+        positions.close()
+    except PositionsError as error:
+        report.failure = report.failure or str(error)
 
 
-def _counting(report: Report) -> Callable[[int], None]:
-    def count(size: int) -> None:
-        report.bytes_read += size
-
-    return count
-
-
-def _check(
+def check(
     format_name: str, path: str, lines: list[Line], ids: RecordIds, settings: Settings, report: Report
 ) -> list[tuple[Destination, Item]]:
     """What of the lines can be published; the others go into the report."""

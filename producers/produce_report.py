@@ -21,7 +21,8 @@ class RejectedLine(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, kw_only=True):
     """Counts while it runs and at its end; ``bytes_total`` is None when a source has no known size.
 
-    ``waiting`` is what keeps it from publishing at the moment, in words.
+    ``waiting`` is what keeps it from publishing at the moment, in words; ``positions`` the file that says how far what
+    is followed was read.
     """
 
     format: str
@@ -37,6 +38,7 @@ class Report(msgspec.Struct, kw_only=True):
     stopped: bool = False
     following: bool = False
     waiting: str = ""
+    positions: str = ""
     started: float = msgspec.field(default_factory=time.monotonic)
     seconds: float = 0.0
 

@@ -19,6 +19,8 @@ class RecordIds:
 
     def __init__(self, window: int = _WINDOW) -> None:
         self._window = window
+        #: How often the older half was forgotten.
+        self.turns = 0
         self._recent: dict[bytes, int] = {}
         self._older: dict[bytes, int] = {}
 
@@ -31,6 +33,7 @@ class RecordIds:
             count = self._older.get(digest, 0)
             if len(self._recent) >= self._window:
                 self._older, self._recent = self._recent, {}
+                self.turns += 1
         self._recent[digest] = count + 1
         if not count:
             return digest.hex()

@@ -150,6 +150,48 @@ async def test_a_followed_file_is_published_as_it_grows_and_a_stop_publishes_wha
     assert sorted(m.value or b"" for _, m in found) == sorted(lines)
 
 
+async def test_a_second_run_goes_on_where_the_first_stopped_and_its_positions_are_named(
+    settings: Settings, sensor: str, tmp_path: Path
+) -> None:
+    lines = recording_of(sensor)
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    file = folder / "cowrie.json"
+    settings = msgspec.structs.replace(settings, data=str(tmp_path))
+
+    async def follow(count: int, **options: bool) -> Report:
+        stop, report = asyncio.Event(), Report(format="cowrie")
+        running = asyncio.create_task(
+            produce(settings, "cowrie", [str(folder)], follow_files=True, stop=stop, report=report, **options)
+        )
+        for _ in range(1500):
+            if report.published >= count or running.done():
+                break
+            await asyncio.sleep(0.02)
+        stop.set()
+        return await asyncio.wait_for(running, 20)
+
+    file.write_bytes(b"\n".join(lines[:30]) + b"\n")
+    first = await follow(30)
+    file.rename(folder / "cowrie.json.1")
+    file.write_bytes(b"\n".join(lines[30:]) + b"\n")
+    second = await follow(37)
+    assert (first.published, second.published, second.exit_code) == (30, 37, 0)
+    assert Path(second.positions).parent == tmp_path / "produce"
+    found = await messages_of(settings, sensor, COWRIE)
+    assert sorted(m.value or b"" for _, m in found) == sorted(lines)
+    third = await follow(67, from_start=True)
+    assert third.published == 67
+    again = await messages_of(settings, sensor, COWRIE)
+    assert len({headers_of(m)["record_id"] for _, m in again}) == 67
+    blocked = tmp_path / "in-the-way"
+    blocked.touch()
+    nowhere = msgspec.structs.replace(settings, data=str(blocked))
+    refused = await produce(nowhere, "cowrie", [str(folder)], follow_files=True)
+    assert refused.failure.startswith(f"positions cannot be kept in {blocked}/produce/cowrie-")
+    assert refused.exit_code == 2
+
+
 async def test_an_absent_broker_is_one_sentence(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"{}")
     address = f"127.0.0.1:{free_port()}"
@@ -171,13 +213,14 @@ async def test_a_signal_ends_it_cleanly_with_the_summary(
     name = f"{sensor}-{number.name}"
     file = tmp_path / "cowrie.json"
     file.write_bytes(b"\n".join(recording_of(name)) + b"\n")
+    positions = tmp_path / "positions.json"
     code = (
         "import sys; from producers.produce_screen import run_produce; from schemas.settings import load\n"
-        "sys.exit(run_produce(load()[0], 'cowrie', [sys.argv[1]], follow_files=True))"
+        "sys.exit(run_produce(load()[0], 'cowrie', [sys.argv[1]], follow_files=True, positions=sys.argv[2]))"
     )
     environ = {**os.environ, "SOJOURN_KAFKA_BOOTSTRAP": settings.kafka.bootstrap}
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", code, str(file)), env=environ, stderr=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", code, str(file), str(positions)), env=environ, stderr=asyncio.subprocess.PIPE
     )
     for _ in range(200):
         found: Sequence[object] = await messages_of(settings, name, COWRIE)
@@ -191,4 +234,5 @@ async def test_a_signal_ends_it_cleanly_with_the_summary(
     _, said = await asyncio.wait_for(child.communicate(), 20)
     assert said.decode().startswith("published 67 of 67 lines")
     assert "stopped before the end" in said.decode()
+    assert f"how far it was read: {positions}" in said.decode()
     assert child.returncode == 0

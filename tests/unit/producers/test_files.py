@@ -1,14 +1,19 @@
-"""Files as they are found on a sensor's disk: plain, packed, growing, rotated."""
+"""Files as they are found on a sensor's disk: plain and packed."""
 
 import asyncio
 import gzip
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from producers.files import UnreadableFileError, expand, follow, lines_of, size_of
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+from producers.files import UnreadableFileError, expand, lines_of, size_of
 from producers.lines import Line
 
 LONGEST = 1000
@@ -21,7 +26,7 @@ async def read(path: Path | str, stop: asyncio.Event | None = None) -> list[byte
     return found
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress], ids=["plain", "gzip", "zstd"])
 async def test_a_file_is_read_to_its_end_whatever_its_name_says(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     file = tmp_path / "log"
     for content, lines in ((b"a\nb\n", [b"a", b"b"]), (b"a\nb", [b"a", b"b"]), (b"x", [b"x"]), (b"", [])):
@@ -57,10 +62,25 @@ async def test_a_broken_file_gives_what_was_before_the_fault_and_says_what_it_is
     file.write_bytes(b"\x1f\x8bnonsense")
     with pytest.raises(UnreadableFileError, match="broken gzip"):
         await read(file)
+    whole = zstd.compress(b"a\nb\n" * 10)
+    file.write_bytes(whole[:-1])
+    with pytest.raises(UnreadableFileError, match="zstd data end too early"):
+        await read(file)
+    file.write_bytes(whole[:4] + b"nonsense")
+    with pytest.raises(UnreadableFileError, match="broken zstd"):
+        await read(file)
     with pytest.raises(UnreadableFileError, match="No such file"):
         await read(tmp_path / "none")
     with pytest.raises(UnreadableFileError, match="directory"):
         await read(tmp_path)
+
+
+async def test_packed_files_of_several_parts_are_one(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    many = b"".join(b"%06d\n" % number for number in range(400_000))
+    for pack in (gzip.compress, zstd.compress):
+        file.write_bytes(pack(b"a\n") + pack(many) + pack(b"") + pack(b"z"))
+        assert await read(file) == [b"a", *many.split(), b"z"]
 
 
 async def test_standard_input_is_read_from_a_pipe_and_from_a_redirected_file(tmp_path: Path) -> None:
@@ -100,71 +120,6 @@ def test_globs_are_expanded_and_names_stay(tmp_path: Path) -> None:
     ]
     assert expand([f"{tmp_path}/odd[1].json"]) == [f"{tmp_path}/odd[1].json"]
     assert expand([f"{tmp_path}/*.none"]) == [f"{tmp_path}/*.none"]
-
-
-class Follower:
-    """Follows a file in the background; ``until`` waits for lines, bounded."""
-
-    def __init__(self, path: Path) -> None:
-        self.stop = asyncio.Event()
-        self.lines: list[Line] = []
-        self._more = asyncio.Event()
-        self._task = asyncio.create_task(self._run(follow(str(path), LONGEST, self.stop)))
-
-    async def _run(self, source: AsyncIterator[list[Line]]) -> None:
-        async for lines in source:
-            self.lines += lines
-            self._more.set()
-
-    async def until(self, *expected: bytes) -> None:
-        async def wait() -> None:
-            while len(self.lines) < len(expected):
-                self._more.clear()
-                await self._more.wait()
-
-        try:
-            await asyncio.wait_for(wait(), 20)
-        except TimeoutError:
-            pytest.fail(f"after 20 s there were {self.lines}, not {expected}")
-        assert [line.value for line in self.lines] == list(expected)
-
-    async def end(self) -> None:
-        self.stop.set()
-        await asyncio.wait_for(self._task, 20)
-
-
-async def test_a_followed_file_gives_lines_when_their_end_is_written(tmp_path: Path) -> None:
-    file = tmp_path / "log"
-    following = Follower(file)
-    with file.open("ab", buffering=0) as log:
-        log.write(b"a\nhal")
-        await following.until(b"a")
-        log.write(b"f\n")
-        await following.until(b"a", b"half")
-        log.write(b"never ended")
-    await following.end()
-    await following.until(b"a", b"half")
-
-
-async def test_a_file_that_was_renamed_is_read_to_its_end_and_then_its_successor(tmp_path: Path) -> None:
-    file = tmp_path / "log"
-    file.write_bytes(b"a\n")
-    following = Follower(file)
-    await following.until(b"a")
-    with file.open("ab", buffering=0) as log:
-        file.rename(tmp_path / "log.1")
-        log.write(b"b\nlast")
-    file.write_bytes(b"c\n")
-    await following.until(b"a", b"b", b"last", b"c")
-    assert [line.number for line in following.lines] == [1, 2, 3, 1]
-    await following.end()
-
-
-async def test_a_file_that_was_truncated_is_read_anew(tmp_path: Path) -> None:
-    file = tmp_path / "log"
-    file.write_bytes(b"first\nsecond\n")
-    following = Follower(file)
-    await following.until(b"first", b"second")
-    file.write_bytes(b"c\n")
-    await following.until(b"first", b"second", b"c")
-    await following.end()
+    (tmp_path / ".hidden").touch()
+    (tmp_path / "below").mkdir()
+    assert expand([str(tmp_path)]) == [f"{tmp_path}/{name}" for name in ("a.json", "b.json", "c.txt", "odd[1].json")]
