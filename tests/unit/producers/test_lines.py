@@ -64,5 +64,5 @@ def test_an_endless_line_takes_no_memory() -> None:
 def test_a_stream_that_begins_anew_counts_from_1_and_drops_half_lines() -> None:
     splitter = LineSplitter(100)
     splitter.feed(b"a\nhalf")
-    splitter.forget()
+    splitter.go_on(0)
     assert splitter.feed(b"b\n") == [Line(1, 1, b"b")]
