@@ -57,6 +57,9 @@ class Publisher:
         self._client = client
         self._linger_ms = linger_ms
         self._counts: dict[str, int] = {}
+        #: Who queues for a partition has his turn there. aiokafka lets whoever asks first after a request have the one
+        #: place there is: a sweep waited 40 s behind the batches of an agent, in vain.
+        self._turns: dict[tuple[str, int], asyncio.Lock] = {}
 
     async def start(self) -> None:
         """Connect. Raises aiokafka's KafkaConnectionError."""
@@ -150,8 +153,13 @@ class Publisher:
     async def send_batch(self, topic: str, partition: int, items: Iterable[Item]) -> list[asyncio.Future[Any]]:
         """Queue many messages of one partition, in order, as few requests; one future per request.
 
-        Far cheaper than ``send`` (faust-microbatch: output). A message over the batch size is sent by itself.
+        Far cheaper than ``send`` (faust-microbatch: output). A message over the batch size is sent by itself. Several
+        callers have their turns, in the order in which they came.
         """
+        async with self._turns.setdefault((topic, partition), asyncio.Lock()):
+            return await self._send_batch(topic, partition, items)
+
+    async def _send_batch(self, topic: str, partition: int, items: Iterable[Item]) -> list[asyncio.Future[Any]]:
         producer = self._producer
         futures: list[asyncio.Future[Any]] = []
         batch: Any = None
