@@ -1,4 +1,4 @@
-"""Session keys that memory has let go, in two bytes each: a record of such a key must ask a store first.
+"""Session keys that memory has let go, in three bytes each: a record of such a key must ask a store first.
 
 Seldom a key that was never known looks as if it had been; one of the last half million that were let go always does.
 So only records of keys that were known once cost a question (docs/decisions/0007).
@@ -6,9 +6,11 @@ So only records of keys that were known once cost a question (docs/decisions/000
 
 from collections.abc import Iterable
 
-#: Places of a table of 32 MiB; a key has two of them, and a place holds the generation that took it last.
+#: Places of a table of 32 MiB; a place holds the generation that took it last. The three places of a key lie within 64
+#: bytes: a key costs the one look into memory that takes longer than all the rest.
 MASK = (1 << 25) - 1
-_SECOND = 32
+_LINE = 63
+_SECOND, _THIRD = 32, 40
 _LAST_GENERATION = 255
 #: Keys of a generation; those of the younger two are known.
 MOST = 500_000
@@ -31,10 +33,13 @@ class Forgotten:
         if not self.places:
             self.places = bytearray(MASK + 1)
         places, generation = self.places, self._generation
-        for key in keys:
+        count = 0
+        for count, key in enumerate(keys, 1):  # noqa: B007 - counted to the end
             number = hash(key)
-            places[number & MASK] = places[number >> _SECOND & MASK] = generation
-            self._count += 1
+            first = number & MASK
+            places[first] = places[first ^ (number >> _SECOND & _LINE)] = generation
+            places[first ^ (number >> _THIRD & _LINE)] = generation
+        self._count += count
         if self._count >= self._most:
             self._count = 0
             self._generation += 1
@@ -45,5 +50,7 @@ class Forgotten:
         if not self.places:
             return False
         number = hash(key)
-        found = min(self.places[number & MASK], self.places[number >> _SECOND & MASK])
+        first = number & MASK
+        second, third = first ^ (number >> _SECOND & _LINE), first ^ (number >> _THIRD & _LINE)
+        found = min(self.places[first], self.places[second], self.places[third])
         return found > 0 and found >= self._generation - 1

@@ -115,23 +115,21 @@ class IdentifiedSessions:
 
     def apply(self, key: bytes, record: Connection, broker_time: int, offset: int) -> bool:
         """Merge one record; false when it had been applied before."""
-        session = self._sessions.get(key)
         action = record.action
-        if session is None:
-            begun = self._begun.pop(key, None)
-            if begun is not None:
-                if action is _DISCONNECT and self._end_short(key, begun, record, broker_time):
-                    return True
-                session = self._settle(key, *begun)
-            elif (session := self._recall(key)) is None:
-                if self._asked and key in self._asked:
-                    return self._questions.ask(key, record, broker_time, offset)
-                places = self._forgotten.places
-                if places and places[hash(key) & MASK] and self._must_ask(key, record, broker_time, offset):
-                    return True
-                if action is _CONNECT:
-                    self._begin(key, record, broker_time)
-                    return True
+        begun = self._begun.pop(key, None)
+        if begun is not None:
+            if action is _DISCONNECT and self._end_short(key, begun, record, broker_time):
+                return True
+            session: Session | None = self._settle(key, *begun)
+        elif (session := self._sessions.get(key)) is None and (session := self._recall(key)) is None:
+            if self._asked and key in self._asked:
+                return self._questions.ask(key, record, broker_time, offset)
+            places = self._forgotten.places
+            if places and places[hash(key) & MASK] and self._must_ask(key, record, broker_time, offset):
+                return True
+            if action is _CONNECT:
+                self._begin(key, record, broker_time)
+                return True
         if session is not None and action is _DISCONNECT and self._end(key, session, record, broker_time):
             return True
         if action is _AMEND or action is _REMOVE:
@@ -195,10 +193,10 @@ class IdentifiedSessions:
         """A session that is no object now; None when memory does not have it."""
         if key in self._asleep:
             return self._wake(key)
-        value = self._closed.take(key)
-        if value is None:
-            return None
-        return self._awake(key, value)
+        closed = self._closed
+        if key in closed.young or key in closed.old:
+            return self._awake(key, closed.take(key))
+        return None
 
     def _wake(self, key: bytes) -> Session:
         """An object again, for as long as this record or this batch takes."""

@@ -13,21 +13,25 @@ class RecentlyClosed:
         """``forget`` is told the keys that are let go."""
         self._forget = forget
         self._half = max(1, most // 2)
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
+        #: Read by whoever looks for every record, and finds almost none.
+        self.young: dict[bytes, bytes] = {}
+        self.old: dict[bytes, bytes] = {}
 
     def keep(self, key: bytes, version: bytes) -> None:
         """Remember the last version of a session."""
-        if len(self._young) >= self._half:
-            self._forget(self._old)
-            self._old = self._young
-            self._young = {}
-        self._young[key] = version
+        if len(self.young) >= self._half:
+            self._forget(self.old)
+            self.old = self.young
+            self.young = {}
+        self.young[key] = version
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self._young or key in self._old
+        return key in self.young or key in self.old
 
-    def take(self, key: bytes) -> bytes | None:
-        """Forget a session and return its last version; None when it is not remembered."""
-        old = self._old.pop(key, None)
-        return self._young.pop(key, old)
+    def take(self, key: bytes) -> bytes:
+        """Forget a session and return its last version. Raises KeyError when it is not remembered."""
+        old = self.old.pop(key, None)
+        young = self.young.pop(key, old)
+        if young is None:
+            raise KeyError(key)
+        return young

@@ -27,7 +27,8 @@ _encode_key = _encode_session = msgspec.json.Encoder().encode
 _decode_session = msgspec.json.Decoder(Session).decode
 
 # Looking them up in their class costs more than all else that apply does.
-_COMPLETE, _SENSOR_START, _AMEND, _REMOVE = Action.COMPLETE, Action.SENSOR_START, Action.AMEND, Action.REMOVE
+_CONNECT, _DISCONNECT, _COMPLETE = Action.CONNECT, Action.DISCONNECT, Action.COMPLETE
+_SENSOR_START, _AMEND, _REMOVE = Action.SENSOR_START, Action.AMEND, Action.REMOVE
 
 #: A session key of this many parts names (sensor, session id); other lengths are keys without an id.
 _PARTS_WITH_ID = 2
@@ -73,7 +74,9 @@ class Sessionizer:
         The record belongs to the machine from then on.
         """
         action = record.action
-        if action is _COMPLETE:
+        if (action is _CONNECT or action is _DISCONNECT) and record.session_id:
+            self._identified.apply(key, record, broker_time, offset)
+        elif action is _COMPLETE:
             self._complete(key, record, broker_time, offset)
         elif action is _SENSOR_START:
             self._identified.sensor_started(record.sensor, record.time)
