@@ -50,7 +50,7 @@ OWNERS = (
     ),
     Owner(
         name="netalertx",
-        paths=r"/sessions/.*|/devices/by-status",
+        paths=r"/sessions/.*|/devices/(by-status|totals)",
         form=error_forms.netalertx,
         error=error_forms.NetAlertXError,
         shown=("bearer_exact", "query"),

@@ -8,6 +8,9 @@ from msgspec import UNSET, Meta, UnsetType
 from query_api.dialects.netalertx.asked import PERIOD
 from query_api.dialects.netalertx.body import LABEL_LIMIT
 from query_api.dialects.netalertx.devices import STATUSES
+from query_api.dialects.netalertx.event_pages import MOST
+from query_api.filters import PATTERN_LIMIT
+from query_api.paging import REACH_LIMIT
 
 Success = Annotated[bool, Meta(extra_json_schema={"const": True})]
 _Mac = Annotated[str, Meta(description="Address of a device, in any case, with any separators or none")]
@@ -35,12 +38,22 @@ class NetAlertXPeriodQuery(msgspec.Struct, kw_only=True):
 
 
 class NetAlertXEventsQuery(msgspec.Struct, kw_only=True):
+    """All rows, or one page of them where any of the last five is there."""
+
     type: _Type | None = None
     period: _Period | None = None
+    page: Annotated[int, Meta(ge=1, le=REACH_LIMIT, description="Number of the page, from 1")] | None = None
+    limit: Annotated[int, Meta(ge=-1, le=MOST, description="Rows of a page; -1 is the most")] | None = None
+    sortCol: Annotated[int, Meta(ge=0, le=14, description="Column to sort by")] | None = None  # noqa: N815
+    sortDir: Literal["asc", "desc"] | None = None  # noqa: N815
+    search: Annotated[str, Meta(max_length=PATTERN_LIMIT, description="Text that rows show")] | None = None
 
 
 class NetAlertXDeviceSession(msgspec.Struct, kw_only=True):
-    """Times as ``2025-08-01 10:00``, a duration as ``2h 0m``; ``...`` while it lasts."""
+    """Times as ``2025-08-01 10:00``, a duration as ``2h 0m``; ``...`` while it lasts.
+
+    In the product's profile each is there a second time, by the names of its newer versions: ``sesConnection`` ….
+    """
 
     ses_MAC: str  # noqa: N815 - the document's names
     ses_Connection: str  # noqa: N815
@@ -103,9 +116,11 @@ class NetAlertXEvents(msgspec.Struct, kw_only=True):
 
     data: list[Annotated[list[str | int | None], Meta(min_length=15, max_length=15)]]
     truncated: _Truncated = UNSET
+    total: Annotated[int, Meta(ge=0, description="Of a page: how many rows there are")] | UnsetType = UNSET
+    recordsFiltered: Annotated[int, Meta(ge=0, description="How many of them the search finds")] | UnsetType = UNSET  # noqa: N815
 
 
-#: All events, sessions, missing, voided, new, down.
+#: All events, sessions, missing, voided, new, down; of devices all, connected, favorites, new, down, archived.
 NetAlertXTotals = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(min_length=6, max_length=6)]
 
 

@@ -24,7 +24,7 @@ EVENT_TYPES: Mapping[str, Filter] = MappingProxyType(
 SESSION_TYPES = ("sessions", "missing")
 
 #: An address as a number, to sort by; -1 for what is none. IPv6 has 128 bits, and so has the number.
-_IP_NUMBER = (
+IP_NUMBER = (
     "multiIf(position(client_ip, ':') > 0 AND isIPv6String(client_ip),"
     " toString(reinterpretAsUInt128(reverse(assumeNotNull(IPv6StringToNumOrNull(client_ip))))),"
     " isIPv4String(client_ip), toString(toUInt32(assumeNotNull(toIPv4OrNull(client_ip)))), '-1')"
@@ -56,7 +56,7 @@ def event_shape(form: Form) -> Shape:
             Member("type", "data"),
             *(Member(name, _NOTHING) for name in ("connection", "disconnection", "duration", "seconds")),
             Member("ip", "client_ip"),
-            Member("ip_number", _IP_NUMBER, raw=True),
+            Member("ip_number", IP_NUMBER, raw=True),
             Member("info", "content"),
             Member("still_connected", _NOTHING),
             Member("mac", "mac"),
@@ -80,7 +80,7 @@ def session_shape(form: Form) -> Shape:
             Member("duration", f"ifNull({form.lasted(seconds)}, '{of.DOTS}')"),
             Member("seconds", f"ifNull({seconds}, 0)"),
             Member("ip", "client_ip"),
-            Member("ip_number", _IP_NUMBER, raw=True),
+            Member("ip_number", IP_NUMBER, raw=True),
             Member("info", of.INFO),
             Member("still_connected", f"toUInt8({of.STILL_CONNECTED})"),
             Member("mac", "mac"),

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from query_api import sql
 from query_api.answers import JSON, page_response, stream_response
-from query_api.dialects.netalertx import columns, event_rows, session_rows
+from query_api.dialects.netalertx import columns, event_pages, event_rows, session_rows
 from query_api.dialects.netalertx.asked import begins, given, of_device
 from query_api.dialects.netalertx.calendar import between, calendar
 from query_api.dialects.netalertx.form import Form, form_of
@@ -20,6 +20,7 @@ from query_api.sources import EVENTS, SESSIONS
 from query_api.unpaged import plan, rows
 
 _ANY_DEVICE = of_device("")
+_NOTHING = Filter("false")
 _SUCCESS = {"success": True}
 
 
@@ -65,17 +66,19 @@ async def session_calendar(request: web.Request) -> web.StreamResponse:
 async def session_events(request: web.Request) -> web.StreamResponse:
     """Of a type that is not known there are none, as in the product."""
     form = _form(request)
-    asked = given(request.rel_url.raw_query_string).get("type", "all")
-    began = _since(request, "7 days")
-    if asked in event_rows.EVENT_TYPES:
-        filter = event_rows.events_since(began).and_(event_rows.EVENT_TYPES[asked])
-        listing = Listing(source=EVENTS, shape=event_rows.event_shape(form), filter=filter)
-    elif asked in event_rows.SESSION_TYPES:
-        chosen = columns.touching(began) if asked == "sessions" else columns.half_known(began)
+    asked = given(request.rel_url.raw_query_string)
+    kind, began = asked.get("type", "all"), _since(request, "7 days")
+    if kind in event_rows.SESSION_TYPES:
+        chosen = columns.touching(began) if kind == "sessions" else columns.half_known(began)
         listing = Listing(source=SESSIONS, shape=event_rows.session_shape(form), filter=_ANY_DEVICE.and_(chosen))
     else:
-        return page_response({}, "data", b"")
-    return await _streamed(request, listing, {}, "data")
+        filter = event_rows.events_since(began).and_(event_rows.EVENT_TYPES.get(kind, _NOTHING))
+        listing = Listing(source=EVENTS, shape=event_rows.event_shape(form), filter=filter)
+    page = event_pages.wanted(asked, listing.source, listing.shape)
+    if page is None:
+        return await _streamed(request, listing, {}, "data")
+    head, found = await event_pages.read(reader_of(request), listing, page)
+    return page_response(head, "data", found)
 
 
 async def totals(request: web.Request) -> web.StreamResponse:

@@ -82,4 +82,11 @@ DOORS = (
         check_query=False,
         answer=list[of.NetAlertXDevice],
     ),
+    Door(
+        method="GET",
+        path="/devices/totals",
+        handler=devices.totals,
+        summary="How many devices there are of each status",
+        answer=of.NetAlertXTotals,
+    ),
 )

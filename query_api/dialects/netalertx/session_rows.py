@@ -19,8 +19,20 @@ def _documented(form: Form) -> tuple[Member, ...]:
 
 
 def of_device(form: Form) -> Shape:
-    """The document's members, and the one that the product's page sorts by."""
-    return Shape((*_documented(form), Member("ses_DateTimeOrder", of.raw(of.ORDER, form))))
+    """The document's members, and the one that the product's page sorts by.
+
+    Newer versions of that page read the same by other names: in the product's form both are there.
+    """
+    members = (*_documented(form), Member("ses_DateTimeOrder", of.raw(of.ORDER, form)))
+    if not form.product:
+        return Shape(members)
+    return Shape((*members, *(Member(_newer(one.name), one.expression) for one in members)))
+
+
+def _newer(name: str) -> str:
+    """``sesMac`` for ``ses_MAC``."""
+    word = name.removeprefix("ses_")
+    return f"ses{word.capitalize() if word.isupper() else word}"
 
 
 def of_list(form: Form) -> Shape:

@@ -61,6 +61,7 @@ def test_a_server_with_a_broken_file_of_credentials_does_not_start(
         ("/sessions/list", "netalertx"),
         ("/sessions/aa:bb:cc:dd:ee:ff", "netalertx"),
         ("/devices/by-status", "netalertx"),
+        ("/devices/totals", "netalertx"),
         ("/api/v2/session", "fudo"),
         ("/api/v2", "fudo"),
         ("/api/v20", "sps"),
