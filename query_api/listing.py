@@ -90,25 +90,40 @@ async def _rows_by_keys(reader: Reader, listing: Listing, page: Extent) -> bytes
         wanted = len(keys[0])
         if not wanted:
             return b""
-        # One after another: a page of any size takes the memory of its answer and no more.
-        parts = [await reader.read(sql.rows_of_keys(source, part, listing.shape)) for part in _parts(keys)]
-        rows = BETWEEN.encode().join(part for part in parts if part)
+        rows = await rows_by_keys(reader, source, keys, listing.shape)
         if _count(rows) == wanted:
             break
     return rows
 
 
+async def rows_by_keys(reader: Reader, source: Source, keys: list[list[str]], shape: Shape) -> bytes:
+    """The rows with these keys, an array per key column, as JSON text with commas between; any number of any length.
+
+    The keys are in the order of the source, or the source's order is that of its parameters ``k0``, ``k1`` ….
+    """
+    # One after another: a page of any size takes the memory of its answer and no more.
+    parts = [await reader.read(sql.rows_of_keys(source, part, shape)) for part in _parts(keys)]
+    return BETWEEN.encode().join(part for part in parts if part)
+
+
 def _parts(keys: list[list[str]]) -> Iterator[list[list[str]]]:
-    """The keys, in order, in lists that each fit into parameters: ClickHouse takes 128 KiB of text for one."""
+    """The keys, in order, in lists that each fit into parameters: ClickHouse takes 128 KiB of text for one.
+
+    A key that does not fit is alone in its list.
+    """
     begin = size = 0
     for number, key in enumerate(zip(*keys, strict=True)):
-        # With quotes, and with everything escaped at worst.
-        needed = 2 * max(len(text.encode()) for text in key) + 4
+        needed = _bytes_of(key)
         if size + needed > _MOST_OF_A_PARAMETER and number > begin:
             yield [column[begin:number] for column in keys]
             begin, size = number, 0
         size += needed
     yield [column[begin:] for column in keys]
+
+
+def _bytes_of(key: tuple[str, ...]) -> int:
+    """Of its longest text as part of a parameter: with quotes, and with everything escaped at worst."""
+    return 2 * max(len(text.encode()) for text in key) + 4
 
 
 async def _newest(reader: Reader, listing: Listing, page: Extent, versions: int) -> bytes | None:
@@ -121,7 +136,7 @@ async def _newest(reader: Reader, listing: Listing, page: Extent, versions: int)
     *keys, oldest, found = (await reader.records(sql.newest_versions(source, filter, versions)))[0]
     if not found:
         return b""
-    if len(list(_parts(keys))) > 1:
+    if sum(map(_bytes_of, zip(*keys, strict=True))) > _MOST_OF_A_PARAMETER:
         return None
     whole = found < versions
     statement = sql.page_of_keys(source, filter, listing.shape, keys, None if whole else int(oldest), page)

@@ -44,6 +44,8 @@ _BUSY = {
     516: "ClickHouse does not know this API's user or password",
 }
 _INVALID_PATTERN = 427
+#: Code of whatever Poco throws; with these words it is a parameter of more than 131,072 bytes.
+_POCO, _TOO_LONG = 1000, "Field value too long"
 _AWAY = "ClickHouse cannot be reached"
 
 
@@ -191,6 +193,8 @@ def _explained(error: BaseException) -> Exception:
         return InvalidPatternError(_pattern_reason(str(error)))
     if code == 241 and "(total)" in str(error):
         return UnavailableError("ClickHouse has no memory left for another query", retry_after=2)
+    if code == _POCO and _TOO_LONG in str(error):
+        return BadRequestError("the request has a value of more than 128 KiB; a shorter one was expected")
     if code in _TOO_MUCH:
         return BadRequestError(f"the request {_TOO_MUCH[code]}")
     if code in _BUSY:

@@ -17,6 +17,8 @@ _NUMBERS = {"output_format_json_quote_64bit_integers": "0", "output_format_json_
 
 #: Keys that are read by one thread.
 _FEW = 200
+#: Characters of a text in one parameter, which ClickHouse takes up to 128 KiB of: four bytes each, all escaped.
+_PIECE = 15_000
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,12 +171,15 @@ def rows_of_keys(source: Source, keys: list[list[str]], shape: Shape) -> Stateme
     """The rows with these keys, in order, as they are now."""
     chosen = _of_keys(source, keys)
     aside = f"WITH {shape.aside} " if shape.aside else ""
-    return Statement(
+    statement = Statement(
         f"{aside}SELECT {shape.columns} FROM {source.rows}{_where(source, chosen)} ORDER BY {source.order}",  # noqa: S608
         chosen.parameters,
         {**shape.settings, **_threads(keys)},
         "Template",
     )
+    if len(keys[0]) == 1 and any(len(column[0]) > _PIECE for column in keys):
+        return _in_pieces(statement, keys)
+    return statement
 
 
 def one_row(source: Source, filter: Filter, values: list[str]) -> Statement:
@@ -262,6 +267,19 @@ def _of_keys(source: Source, keys: list[list[str]]) -> Filter:
     names = [f"k{n}" for n in range(len(source.keys))]
     arrays = ", ".join(f"{{{name}:Array(String)}}" for name in names)
     return Filter(f"({', '.join(source.keys)}) IN arrayZip({arrays})", dict(zip(names, keys, strict=True)))
+
+
+def _in_pieces(statement: Statement, keys: list[list[str]]) -> Statement:
+    """The same with the texts of the one key put together of several parameters: a sensor may name a session by more
+    than one takes."""
+    text, values = statement.sql, dict(statement.parameters)
+    for n, (whole,) in enumerate(keys):
+        del values[f"k{n}"]
+        pieces = {f"k{n}_{first}": whole[first : first + _PIECE] for first in range(0, max(len(whole), 1), _PIECE)}
+        values |= pieces
+        joined = ", ".join(f"{{{name}:String}}" for name in pieces)
+        text = text.replace(f"{{k{n}:Array(String)}}", f"[concat({joined}, '')]")
+    return msgspec.structs.replace(statement, sql=text, parameters=values)
 
 
 def _threads(keys: list[list[str]]) -> dict[str, str]:

@@ -187,3 +187,9 @@ async def test_without_kafka_an_atomic_batch_is_put_off(
         assert [one["status"] for one in found["responses"]] == [503, 503]
     answer_of_each = await batch(fudo, requests)
     assert [one["status"] for one in answer_of_each["responses"]] == [503, 503]
+
+
+async def test_an_id_that_no_parameter_of_clickhouse_takes_is_refused_in_words(fudo: Fudo) -> None:
+    answer = await batch(fudo, [{"endpoint": f"/session/{'x' * 200_000}"}])
+    (only,) = answer["responses"]
+    assert only["status"] == 400 and "128 KiB" in only["message"]

@@ -150,3 +150,19 @@ async def test_too_many_sessions_are_refused_and_fewer_may_be_chosen_then(
     assert "more than 5 sessions" in answer["error"]["message"]
     fewer = SESSIONS + query(q=mine, snapshot=snapshot, start="2023-11-14T22:13:21")
     assert keys(await api.get(fewer)) == ids[:5]
+
+
+async def test_a_page_may_have_ids_of_any_length(api: Api, store: Store, sensor: str) -> None:
+    long = [f"{n:03}-{'é' * 200}" for n in range(400)]
+    # One that alone is more than a parameter of ClickHouse takes, and one that is so by its escapes.
+    long += [f"{sensor}-{'x' * 200_000}", f"{sensor}-" + "\\'\n" * 25_000]
+    store.sessions(
+        [session(sensor, key, started_at=micros(BEGIN + n * 1_000_000)) for n, key in enumerate(long)],
+    )
+    snapshot = await made(api)
+    mine = f"recording.connection_policy:{sensor}"
+    for more in ({}, {"snapshot": snapshot}, {"snapshot": snapshot, "fields": ""}):
+        answer = await api.get(SESSIONS + query(q=mine, limit=500, **more))
+        assert keys(answer) == long[::-1]
+    newest = await api.get(SESSIONS + query(q=mine, limit=1))
+    assert keys(newest) == long[-1:]

@@ -15,8 +15,8 @@ from query_api.dialects.sps.sessions import CHOOSING, Asked, echoed, ordered, sh
 from query_api.dialects.sps.snapshot_store import LARGEST, PER_USER, Snapshot, SnapshotStore
 from query_api.errors import BadRequestError, NotFoundError, TooManyRequestsError
 from query_api.keys import reader_of, writer_of
+from query_api.listing import rows_by_keys
 from query_api.sources import ALL_SESSIONS, SESSIONS
-from query_api.sql import rows_of_keys
 
 PATH = f"{SESSIONS_PATH}/_snapshot"
 #: What chooses a snapshot's sessions, by the first list with it; later ones may say the same again, or nothing.
@@ -55,7 +55,7 @@ async def page(http: web.Request, given: Parameters) -> web.Response:
     shape = shape_of(asked)
     if keys[0]:
         source = msgspec.structs.replace(ALL_SESSIONS, by=_AS_KEYS)
-        rows = await reader_of(http).read(rows_of_keys(source, keys, shape))
+        rows = await rows_by_keys(reader_of(http), source, keys, shape)
     meta = _meta(http, given, asked, limit, after, last if last < filled.sessions else 0)
     if isinstance(shape, csv_rows.CsvShape):
         return answers.csv_response(csv_rows.header(shape) + rows, "sessions.csv", meta)
