@@ -77,7 +77,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109 - as above
         """Batches of one fetch, the partitions in turn, so that none waits for the whole of another."""
         records, _ = await self._wait_next_records(timeout)
-        if not records or self.should_stop:
+        if not records or self.should_stop or not self.flow_active:
+            # In a rebalance aiokafka reads on by itself, from where nobody has placed it.
             return
         placing = self._placing
         generation = self.app.consumer_generation_id
@@ -86,12 +87,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         for partition, fetched in records.items():
             tp = ensure_TP(partition)
             good = await self._without_holes(tp, fetched)
+            if placing != self._placing or not self.flow_active:
+                # A rebalance has begun or passed; reading is placed anew at its end.
+                return
             slices.extend((tp, good[start : start + size], start) for start in range(0, len(good), size))
         slices.sort(key=lambda each: each[2])
         self._handing_out = True
         for tp, part, _start in slices:
             if placing != self._placing or not self.flow_active:
-                # A rebalance has begun or passed; reading is placed anew at its end.
                 break
             batch = RecordBatch(tp, part, generation)
             self.ledger.delivered(tp, batch)
@@ -126,14 +129,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self.intake.counters.add("epochs_changed_total")
             if self.intake.on_rewound:
                 await self.intake.on_rewound(tp)
-            self.ledger.begin(tp, fetched[0].offset, None, None)
+            self.ledger.begin(tp, None, None, None)
             self._holes.pop(tp, None)
         kafka = self.intake.settings.kafka
         if not expects_no_holes(kafka, tp.topic):
             return fetched
         check = self._holes.get(tp)
         if check is None:
-            check = self._holes[tp] = HoleCheck(kafka.hole_wait, self.ledger.expected(tp))
+            expected = self.ledger.expected(tp)
+            if expected is None and kafka.embedded:
+                # It deletes nothing: whatever comes first of a log that is read from its beginning, that has offset 0.
+                expected = 0
+            check = self._holes[tp] = HoleCheck(kafka.hole_wait, expected)
         seen = check.seen
         checked = check.feed(fetched, time.monotonic())
         if check.seen > seen:
@@ -144,8 +151,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if self.intake.on_gap:
                 await self.intake.on_gap(tp, gap)
         if checked.seek_to is not None:
+            placing = self._placing
             await asyncio.sleep(_HOLE_PAUSE)
-            await self._thread.call_thread(self._thread.place, {tp: checked.seek_to})
+            if placing == self._placing and self.flow_active:
+                await self._thread.call_thread(self._thread.place, {tp: checked.seek_to})
         return checked.good
 
     # Faust's pressure valve opens again only when an agent's queue is empty: partitions starved for 9 to 11 s.
@@ -176,10 +185,21 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def wait_empty(self) -> None:
         """Wait until the agents have finished what they began, then commit. Faust also collects garbage in each
         round, which takes seconds with a million sessions in memory."""
-        while self._unacked_messages and not self.should_stop:
-            await self._wait_for_ack(timeout=1)
-            self._clean_unacked_messages()
-        await self.commit()
+        while True:
+            while self._unacked_messages and not self.should_stop:
+                await self._wait_for_ack(timeout=1)
+                self._clean_unacked_messages()
+            await self.commit()
+            if self.should_stop or not self._unacked_messages:
+                # Else an agent took a batch just before its queue was cleared.
+                return
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what is due now. Faust lets one commit run at a time, and who comes meanwhile only waits for it: but
+        that one may know less."""
+        waited = self._commit_fut is not None
+        done = await super().commit(topics, start_new_transaction)
+        return await super().commit(topics, start_new_transaction) if waited else bool(done)
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what is due; a commit that fails is repeated by the next one."""
@@ -196,8 +216,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await super().on_partitions_revoked(revoked)
         try:
             async with asyncio.timeout(self.intake.settings.kafka.session_timeout / 2):
-                # Faust lets one commit run at a time: the first call may only have waited for one that knew less.
-                await self.commit()
                 await self.commit()
         except TimeoutError:
             log.warning("commit before revocation took too long; some records will be read twice")
@@ -222,8 +240,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         else at the beginning of the log."""
         self._placing += 1
         self._place_again = False
+        placing = self._placing
         assigned = self.assignment()
         committed: dict[TP, OffsetAndMetadata] = await self._thread.call_thread(self._thread.fetch_committed, assigned)
+        if placing != self._placing:
+            # Placed by somebody who asked later.
+            return
         positions: dict[TP, int | None] = {}
         for tp in assigned:
             found = committed.get(tp)
