@@ -19,18 +19,18 @@ async def asked(apis: Apis, settings: Settings, tmp_path: Path, sensor: str) -> 
     return await started(apis, settings, file, sensor, timezone="Europe/Berlin", profile="product")
 
 
-async def test_times_have_their_offset_and_durations_their_days(asked: NetAlertX, store: Store, sensor: str) -> None:
+async def test_times_are_utc_and_durations_have_days(asked: NetAlertX, store: Store, sensor: str) -> None:
     mac = a_mac()
     stored(store, sensor, mac, ("2025-03-29T23:00:00", "2025-04-01T04:05:59"))
     (listed,) = await asked.sessions("/sessions/list", mac=mac)
-    assert listed["ses_Connection"] == "2025-03-30T00:00:00+01:00"
-    assert listed["ses_Disconnection"] == "2025-04-01T06:05:59+02:00"
+    assert listed["ses_Connection"] == "2025-03-29T23:00:00+00:00"
+    assert listed["ses_Disconnection"] == "2025-04-01T04:05:59+00:00"
     assert listed["ses_Duration"] == "2d 05:05"
     assert listed["ses_DateTimeConnection"] == "2025-03-30 00:00:00"
     (drawn,) = await asked.sessions("/sessions/calendar", start="2025-03-30", end="2025-03-31")
     assert (drawn["start"], drawn["end"], drawn["color"]) == ("2025-03-30T00:00:00", "2025-04-01T06:05:59", "#0073b7")
     assert drawn["tooltip"].startswith(
-        "Connection: 2025-03-30T00:00:00+01:00\nDisconnection: 2025-04-01T06:05:59+02:00\n"
+        "Connection: 2025-03-29T23:00:00+00:00\nDisconnection: 2025-04-01T04:05:59+00:00\n"
     )
 
 

@@ -21,10 +21,12 @@ class Form(msgspec.Struct, frozen=True):
     product: bool = False
 
     def written(self, moment: str) -> str:
-        """``2025-08-01 10:00``; the product: ``2025-08-01T10:00:00+02:00``. NULL for no time."""
+        """``2025-08-01 10:00``; the product: ``2025-08-01T08:00:00+00:00``. NULL for no time.
+
+        UTC, because its pages show the zone of the reader, and older ones cut the offset off unread.
+        """
         if self.product:
-            text = f"formatDateTime({moment}, '%Y-%m-%dT%H:%i:%S%z', '{self.zone.key}')"
-            return f"replaceRegexpOne({text}, '([0-9]{{2}})$', ':\\\\1')"
+            return f"formatDateTime({moment}, '%Y-%m-%dT%H:%i:%S+00:00', 'UTC')"
         return f"formatDateTime({moment}, '%Y-%m-%d %H:%i', '{self.zone.key}')"
 
     def lasted(self, seconds: str) -> str:
