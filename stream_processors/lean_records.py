@@ -21,6 +21,9 @@ class LeanRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def take_all(self) -> list[Any]:
         """Every record that may be seen, ascending. Raises CorruptRecordException where a checksum does not fit."""
+        # The iterator that aiokafka has made refers to this, and would keep the whole fetch until the collector comes,
+        # which it seldom does: a gigabyte after two minutes of 20,000 records a second.
+        self._records_iterator = None
         taken: list[Any] = []
         batches = self._records
         while batches.has_next():
