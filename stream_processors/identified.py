@@ -11,28 +11,27 @@ from itertools import islice
 import msgspec
 
 from schemas.metrics import Counters
-from schemas.records import Action, Connection, DurationQuality, EndReason, Session, State
-from schemas.times import SECOND
+from schemas.records import Action, Connection, EndReason, Session, State
 from stream_processors import amending
-from stream_processors.endings import EVIDENCE, GUESSES, close, due_end, reopen, reported_end, restarted_after
+from stream_processors.deadlines import Deadlines
+from stream_processors.endings import EVIDENCE, GUESSES, close, reopen, reported_end, restarted_after
 from stream_processors.forgotten import MASK, Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
-from stream_processors.merging import count, facts_of, identify, says_more
-from stream_processors.questions import Questions, Waiting
+from stream_processors.merging import count, identify, says_more
+from stream_processors.plain_ends import begun_with, end_plainly
+from stream_processors.questions import Questions, Waiting, waiting_of
 from stream_processors.recently_closed import RecentlyClosed
-from stream_processors.revisions import EXACT_RANK, OPEN_RANK, next_revision
+from stream_processors.revisions import next_revision
 from stream_processors.short_sessions import short_version
 from stream_processors.stored_session import StoredSession
-from stream_processors.timers import Wheels
 
-_NEVER = 1 << 62
 # A member of an enumeration costs 65 ns to look up by its name, a tenth of decoding a record.
 _ACTIVITY, _CONNECT, _DISCONNECT = Action.ACTIVITY, Action.CONNECT, Action.DISCONNECT
 _AMEND, _COMPLETE, _REMOVE = Action.AMEND, Action.COMPLETE, Action.REMOVE
-_OPEN, _CLOSED = State.OPEN, State.CLOSED
-_NONE, _ENDED, _EXACT = EndReason.NONE, EndReason.DISCONNECT, DurationQuality.EXACT
+_OPEN = State.OPEN
+_NONE, _ENDED = EndReason.NONE, EndReason.DISCONNECT
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Session).decode
 
@@ -65,12 +64,7 @@ class IdentifiedSessions:
         self._changed: dict[bytes, Session] = {}
         #: Key that a store has just been asked about.
         self._told = b""
-        self._wheels = Wheels()
-        self._boots: dict[str, int] = {}
-        #: Event time of the next interim version, once the first has been due.
-        self._interim: dict[bytes, int] = {}
-        #: Processing time of a guessed close.
-        self._guessed_at: dict[bytes, int] = {}
+        self._deadlines = Deadlines(limits)
         #: Guessed closings and orphans that wait for late records, oldest first.
         self._kept: deque[bytes] = deque()
         #: Sessions of which nothing but a plain opening is known, since the versions were last taken: the opening and
@@ -93,7 +87,7 @@ class IdentifiedSessions:
             # Perhaps a million of them.
             self._asleep[key] = value
             self.opened += 1
-            self._schedule(key, session)
+            self._deadlines.schedule(key, session)
             return
         if isinstance(session, Session):
             value = _encode(session)
@@ -101,7 +95,7 @@ class IdentifiedSessions:
             self._closed.keep(key, value)
             return
         if session.end_reason is EndReason.SENSOR_RESTART:
-            self._boots[session.sensor] = max(restarted_after(session), self._boots.get(session.sensor, 0))
+            self._deadlines.booted(session.sensor, restarted_after(session))
         if session.held:
             self._sessions[key] = _decode(value)
         else:
@@ -109,9 +103,9 @@ class IdentifiedSessions:
         if session.state is _OPEN:
             self.opened += 1
         else:
-            self._guessed_at[key] = session.modified_at
+            self._deadlines.guessed(key, session.modified_at)
             self._keep(key)
-        self._schedule(key, session)
+        self._deadlines.schedule(key, session)
 
     def apply(self, key: bytes, record: Connection, broker_time: int, offset: int) -> bool:
         """Merge one record; false when it had been applied before."""
@@ -176,9 +170,9 @@ class IdentifiedSessions:
         if found is None or found.held:
             self._give_up_waiting(key, session)
             return
-        waiting = self._waiting.pop(key, []) or _told_by(session)
+        waiting = self._waiting.pop(key, []) or waiting_of(session)
         self._held.release(key)
-        self._wheels.cancel(key)
+        self._deadlines.cancel(key)
         self._changed.pop(key, None)
         self._sessions.pop(key, None)
         self._asleep.pop(key, None)
@@ -211,7 +205,7 @@ class IdentifiedSessions:
         """Apply what waited for an answer; nobody is asked again."""
         self._told = key
         if key in self._sessions or key in self._asleep:
-            self._guessed_at[key] = self.now
+            self._deadlines.guessed(key, self.now)
         for record, broker_time, offset in waiting:
             if record.action is _COMPLETE:
                 self.complete(key, record, broker_time, offset)
@@ -279,10 +273,10 @@ class IdentifiedSessions:
             if session.end_reason in EVIDENCE:
                 closed.keep(key, value)
                 del sessions[key]
-                self._forget_timers(key)
+                self._deadlines.forget(key)
             else:
                 # Timers only for what outlives its batch: most short sessions never need one.
-                self._schedule(key, session)
+                self._deadlines.schedule(key, session)
                 if not session.held:
                     asleep[key] = value
                     del sessions[key]
@@ -308,7 +302,7 @@ class IdentifiedSessions:
         self._applied += 1
         self._opened_total += 1
         self.opened += 1
-        if record.time < self._boots.get(record.sensor, 0):
+        if record.time < self._deadlines.boot_of(record.sensor):
             self._judge_restart(key, self._settle(key, record, broker_time))
         else:
             self._begun[key] = (record, broker_time)
@@ -336,28 +330,7 @@ class IdentifiedSessions:
 
     def _settle(self, key: bytes, record: Connection, broker_time: int) -> Session:
         """The session that has begun with this record."""
-        time = record.time
-        positions = record.positions
-        # Assigning costs half of what as many keyword arguments cost; this is the hottest line of the worker.
-        session = Session(session_id=record.session_id, sensor=record.sensor, key=key.decode())
-        session.started_at = session.last_activity_at = time
-        session.created_at = session.modified_at = broker_time
-        session.protocol = record.protocol
-        session.client_ip = record.client_ip
-        session.client_port = record.client_port
-        session.server_ip = record.server_ip
-        session.server_port = record.server_port
-        session.token = record.token
-        session.opened_by = record.record_id
-        session.connect_kind = record.kind
-        session.version = 1
-        session.revision = OPEN_RANK | time
-        session.event_count = len(positions) or 1
-        if positions:
-            session.positions = {record.source: positions[-1]}
-        if says_more(record):
-            identify(session, record)
-        self._sessions[key] = self._changed[key] = session
+        session = self._sessions[key] = self._changed[key] = begun_with(key, record, broker_time)
         return session
 
     def _end(self, key: bytes, session: Session, record: Connection, broker_time: int) -> bool:
@@ -365,33 +338,8 @@ class IdentifiedSessions:
 
         False when it is not that case; nothing has changed then.
         """
-        time = record.time
-        start = session.started_at
-        if session.end_reason is not _NONE or start is None or time < start or session.last_activity_at > time:
+        if not end_plainly(session, record, broker_time):
             return False
-        positions = record.positions
-        if len(positions) != 1 or session.flags or not session.client_ip or says_more(record):
-            return False
-        source = record.source
-        counted = session.positions
-        position = positions[0]
-        if counted.get(source, -1) >= position:
-            return False
-        counted[source] = position
-        session.event_count += 1
-        session.state = _CLOSED
-        session.end_reason = _ENDED
-        session.ended_at = session.last_activity_at = time
-        session.duration = (time - start) / SECOND
-        session.duration_quality = _EXACT
-        session.closed_by = record.record_id
-        if record.kind:
-            session.disconnect_kind = record.kind
-        if broker_time > session.modified_at:
-            session.modified_at = broker_time
-        session.version += 1
-        revision = EXACT_RANK | time
-        session.revision = revision if revision > session.revision else session.revision + 1
         self._changed[key] = session
         self._applied += 1
         self._closed_total += 1
@@ -427,7 +375,7 @@ class IdentifiedSessions:
             session.held = record.action is _DISCONNECT
             if not session.held:
                 self._held.hold(key, offset, broker_time)
-                self._wheels.set(session.sensor, key, record.time + self.limits.grace)
+                self._deadlines.wait_grace(key, session.sensor, record.time)
         return session
 
     def _connect(self, key: bytes, session: Session, record: Connection, broker_time: int) -> None:
@@ -523,26 +471,21 @@ class IdentifiedSessions:
         self._forgotten.add((key,))
 
     def _drop(self, key: bytes) -> None:
-        self._forget_timers(key)
+        self._deadlines.forget(key)
         self._changed.pop(key, None)
         self._sessions.pop(key, None)
         self._asleep.pop(key, None)
 
-    def _forget_timers(self, key: bytes) -> None:
-        self._wheels.cancel(key)
-        self._interim.pop(key, None)
-        self._guessed_at.pop(key, None)
-
     def expire(self, sensor: str, watermark: int) -> None:
         """Do what is due for the sessions of ``sensor`` at ``watermark`` (microseconds UTC)."""
-        for key in self._wheels.due(sensor, watermark):
+        for key in self._deadlines.due(sensor, watermark):
             value = self._asleep.get(key, b"")
             if _is_closed(value):
-                if self.now - self._guessed_at.get(key, 0) >= self.limits.keep:
-                    self._forget(key)
-                else:
+                if self._deadlines.is_kept(key, self.now):
                     # Event time runs ahead of processing in an import: look again a little later.
-                    self._wheels.set(sensor, key, watermark + SECOND)
+                    self._deadlines.look_again(key, sensor, watermark)
+                else:
+                    self._forget(key)
             elif value:
                 self._expire_open(key, self._wake(key), watermark)
             elif (session := self._sessions.get(key)) is not None:
@@ -551,7 +494,7 @@ class IdentifiedSessions:
                 elif session.state is _OPEN:
                     self._expire_open(key, session, watermark)
                 else:
-                    self._wheels.set(sensor, key, watermark + SECOND)
+                    self._deadlines.look_again(key, sensor, watermark)
 
     def stop_waiting(self, key: bytes) -> None:
         """Grace is over for a session that nothing has opened: ask the store, or give it up."""
@@ -560,52 +503,17 @@ class IdentifiedSessions:
             self._give_up_waiting(key, session)
 
     def _expire_open(self, key: bytes, session: Session, watermark: int) -> None:
-        limits = self.limits
-        start = session.started_at if session.started_at is not None else session.last_activity_at
-        interim = self._interim.get(key, start + limits.interim)
-        end = self._due_end(session, watermark - limits.grace)
+        end = self._deadlines.end_at(session, watermark)
         if end is not None:
             self._guess(key, session, end)
-        elif limits.interim and watermark >= interim:
+        elif (interim := self._deadlines.take_interim(key, session, watermark)) is not None:
             session.revision = next_revision(session, interim, 0)
-            self._interim[key] = interim + (1 + (watermark - interim) // limits.interim) * limits.interim
             self._changed[key] = session
-        self._schedule(key, session)
-
-    def _schedule(self, key: bytes, session: Session | StoredSession) -> None:
-        deadline = self._deadline(key, session)
-        if deadline < _NEVER:
-            self._wheels.set(session.sensor, key, deadline)
-
-    def _deadline(self, key: bytes, session: Session | StoredSession) -> int:
-        """Watermark at which something is due for this session."""
-        idle, longest = self._limits_of(session)
-        grace = self.limits.grace
-        if session.held:
-            return session.last_activity_at + grace
-        if session.state is _CLOSED:
-            return session.last_activity_at + 2 * idle + grace
-        start = session.started_at if session.started_at is not None else session.last_activity_at
-        deadline = self._interim.get(key, start + self.limits.interim) if self.limits.interim else _NEVER
-        if idle:
-            deadline = min(deadline, session.last_activity_at + idle + grace)
-        if longest:
-            deadline = min(deadline, start + longest + grace)
-        return deadline
-
-    def _limits_of(self, session: Session | StoredSession) -> tuple[int, int]:
-        """Idle limit and longest duration; devices have neither."""
-        if session.mac and not session.protocol:
-            return self.limits.idle_device, 0
-        return self.limits.idle_of(session.protocol), self.limits.max_duration
-
-    def _due_end(self, session: Session, reached: int) -> tuple[int, EndReason] | None:
-        idle, longest = self._limits_of(session)
-        return due_end(session, idle, longest, self._boots.get(session.sensor, 0), reached)
+        self._deadlines.schedule(key, session)
 
     def _guess(self, key: bytes, session: Session, end: tuple[int, EndReason]) -> None:
         deadline, reason = end
-        self._guessed_at[key] = self.now
+        self._deadlines.guessed(key, self.now)
         self._close(key, session, reason, session.last_activity_at)
         session.revision = next_revision(session, deadline)
         self._changed[key] = session
@@ -618,7 +526,7 @@ class IdentifiedSessions:
             return
         session.held = False
         session.revision = next_revision(session, session.last_activity_at + self.limits.grace)
-        self._guessed_at[key] = self.now
+        self._deadlines.guessed(key, self.now)
         self.counters.add("sessions_orphaned_total")
         self._changed[key] = session
         self._keep(key)
@@ -638,7 +546,7 @@ class IdentifiedSessions:
     def sensor_started(self, sensor: str, time: int) -> None:
         """Whatever this sensor had open before ``time`` has ended, whether it said so or not."""
         self._settle_all()
-        self._boots[sensor] = max(time, self._boots.get(sensor, 0))
+        self._deadlines.booted(sensor, time)
         begins = _encode((sensor,))[:-1] + b","
         for key in [key for key, value in self._asleep.items() if key.startswith(begins) and not _is_closed(value)]:
             self._judge_restart(key, self._wake(key))
@@ -647,8 +555,8 @@ class IdentifiedSessions:
                 self._judge_restart(key, session)
 
     def _judge_restart(self, key: bytes, session: Session) -> None:
-        if session.state is _OPEN and session.last_activity_at < self._boots.get(session.sensor, 0):
-            end = self._due_end(session, 0)
+        if session.state is _OPEN and session.last_activity_at < self._deadlines.boot_of(session.sensor):
+            end = self._deadlines.end_of(session, 0)
             if end is not None:
                 self._guess(key, session, end)
 
@@ -656,28 +564,6 @@ class IdentifiedSessions:
 def _ends_later(record: Connection, ended_at: int, closed_by: str) -> bool:
     """Of two closings the later counts; of one time, any order that is always the same."""
     return record.time > ended_at or (record.time == ended_at and record.record_id < closed_by)
-
-
-def _told_by(session: Session) -> list[Waiting]:
-    """The records of an end that waits, out of the version that was published of it: after a crash that is all there
-    is of them. Its closing, and a fact for each other source it has counted."""
-    if not session.held or session.ended_at is None:
-        return []
-    records: list[Waiting] = []
-    for source, position in session.positions.items():
-        record = Connection(
-            action=Action.ANNOTATE if records else _DISCONNECT,
-            sensor=session.sensor,
-            session_id=session.session_id,
-            time=session.ended_at,
-            kind=session.disconnect_kind,
-            record_id=session.closed_by,
-            source=source,
-            positions=[position],
-            **facts_of(session),
-        )
-        records.append((record, session.modified_at, 0))
-    return records
 
 
 def _is_closed(value: bytes) -> bool:

@@ -3,10 +3,11 @@
 Source: hard-questions, "Changing what state has forgotten".
 """
 
-from schemas.records import Connection
+from schemas.records import Action, Connection, Session
 from stream_processors.forgotten import Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.lookups import Lookups
+from stream_processors.merging import facts_of
 
 #: A record with its broker time and offset.
 Waiting = tuple[Connection, int, int]
@@ -48,3 +49,25 @@ class Questions:
             self._count -= len(waiting)
             self._held.release(key)
         return waiting
+
+
+def waiting_of(session: Session) -> list[Waiting]:
+    """The records of an end that waits, out of the version that was published of it: after a crash that is all there
+    is of them. Its closing, and a fact for each other source it has counted."""
+    if not session.held or session.ended_at is None:
+        return []
+    records: list[Waiting] = []
+    for source, position in session.positions.items():
+        record = Connection(
+            action=Action.ANNOTATE if records else Action.DISCONNECT,
+            sensor=session.sensor,
+            session_id=session.session_id,
+            time=session.ended_at,
+            kind=session.disconnect_kind,
+            record_id=session.closed_by,
+            source=source,
+            positions=[position],
+            **facts_of(session),
+        )
+        records.append((record, session.modified_at, 0))
+    return records

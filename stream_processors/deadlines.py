@@ -1,0 +1,109 @@
+"""When something is due for a session with an id of its own: its end by silence or age, an interim version, or that
+late records need it no more. All times are microseconds UTC, in event time where nothing else is said."""
+
+from schemas.records import EndReason, Session, State
+from schemas.times import SECOND
+from stream_processors.endings import due_end
+from stream_processors.limits import Limits
+from stream_processors.stored_session import StoredSession
+from stream_processors.timers import Wheels
+
+_NEVER = 1 << 62
+_CLOSED = State.CLOSED
+
+
+class Deadlines:
+    """One deadline per session key, by the watermark of its sensor."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._wheels = Wheels()
+        self._boots: dict[str, int] = {}
+        #: Event time of the next interim version, once the first has been due.
+        self._interim: dict[bytes, int] = {}
+        #: Processing time of a guessed close.
+        self._guessed_at: dict[bytes, int] = {}
+
+    def booted(self, sensor: str, time: int) -> None:
+        """The sensor has begun a new life at ``time``, or later than that."""
+        self._boots[sensor] = max(time, self._boots.get(sensor, 0))
+
+    def boot_of(self, sensor: str) -> int:
+        """When the sensor's present life began; 0 when nothing is known of that."""
+        return self._boots.get(sensor, 0)
+
+    def schedule(self, key: bytes, session: Session | StoredSession) -> None:
+        """Set the deadline that follows from the session as it is now."""
+        deadline = self._deadline(key, session)
+        if deadline < _NEVER:
+            self._wheels.set(session.sensor, key, deadline)
+
+    def wait_grace(self, key: bytes, sensor: str, since: int) -> None:
+        """Something waits for its opening since ``since``."""
+        self._wheels.set(sensor, key, since + self._limits.grace)
+
+    def look_again(self, key: bytes, sensor: str, watermark: int) -> None:
+        """What was due at ``watermark`` could not be done yet."""
+        self._wheels.set(sensor, key, watermark + SECOND)
+
+    def due(self, sensor: str, watermark: int) -> list[bytes]:
+        """The keys of ``sensor`` that are due, earliest first; they have no deadline any more."""
+        return self._wheels.due(sensor, watermark)
+
+    def cancel(self, key: bytes) -> None:
+        """Nothing is due for this session for the moment."""
+        self._wheels.cancel(key)
+
+    def forget(self, key: bytes) -> None:
+        """Memory lets go of the session, or it has ended by evidence."""
+        self._wheels.cancel(key)
+        self._interim.pop(key, None)
+        self._guessed_at.pop(key, None)
+
+    def guessed(self, key: bytes, now: int) -> None:
+        """The session was closed by a guess, at the processing time ``now``: it is kept for a while from then on."""
+        self._guessed_at[key] = now
+
+    def is_kept(self, key: bytes, now: int) -> bool:
+        """Whether a session closed by a guess is still kept at the processing time ``now``."""
+        return now - self._guessed_at.get(key, 0) < self._limits.keep
+
+    def end_of(self, session: Session, reached: int) -> tuple[int, EndReason] | None:
+        """How an open session has ended, by the event time ``reached``; see ``endings.due_end``."""
+        idle, longest = self._limits_of(session)
+        return due_end(session, idle, longest, self.boot_of(session.sensor), reached)
+
+    def end_at(self, session: Session, watermark: int) -> tuple[int, EndReason] | None:
+        """The same when the watermark stands at ``watermark``: late records have had their grace."""
+        return self.end_of(session, watermark - self._limits.grace)
+
+    def take_interim(self, key: bytes, session: Session, watermark: int) -> int | None:
+        """When the latest interim version was due that is due by now, each once; None when none is."""
+        every = self._limits.interim
+        start = session.started_at if session.started_at is not None else session.last_activity_at
+        interim = self._interim.get(key, start + every)
+        if not every or watermark < interim:
+            return None
+        self._interim[key] = interim + (1 + (watermark - interim) // every) * every
+        return interim
+
+    def _deadline(self, key: bytes, session: Session | StoredSession) -> int:
+        idle, longest = self._limits_of(session)
+        grace = self._limits.grace
+        if session.held:
+            return session.last_activity_at + grace
+        if session.state is _CLOSED:
+            return session.last_activity_at + 2 * idle + grace
+        start = session.started_at if session.started_at is not None else session.last_activity_at
+        deadline = self._interim.get(key, start + self._limits.interim) if self._limits.interim else _NEVER
+        if idle:
+            deadline = min(deadline, session.last_activity_at + idle + grace)
+        if longest:
+            deadline = min(deadline, start + longest + grace)
+        return deadline
+
+    def _limits_of(self, session: Session | StoredSession) -> tuple[int, int]:
+        """Idle limit and longest duration; devices have neither."""
+        if session.mac and not session.protocol:
+            return self._limits.idle_device, 0
+        return self._limits.idle_of(session.protocol), self._limits.max_duration
