@@ -82,6 +82,16 @@ class UnsupportedMediaTypeError(ApiError):
     status = 415
 
 
+class UpgradeRequiredError(ApiError):
+    """The path speaks another protocol than HTTP."""
+
+    status = 426
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+
+
 class Problem(msgspec.Struct, frozen=True):
     """What is wrong with a member of a body, by the path ``loc``."""
 

@@ -51,7 +51,9 @@ def body_bytes(http: Http, path: str) -> int:
 class Gate:
     """Answers in work at once, of everybody and of one credential. One more is told to come back, so none gets slow."""
 
-    def __init__(self, places: int, of_one: int) -> None:
+    def __init__(self, places: int, of_one: int, what: str = "requests are being answered") -> None:
+        """``what`` a place is taken for, as words of the refusal."""
+        self._what = what
         self._places = places
         self._of_one = of_one
         self._by_name: Counter[str] = Counter()
@@ -68,9 +70,9 @@ class Gate:
         """
         name = principal.name
         if principal.origin != "open" and self._by_name[name] >= self._of_one:
-            raise TooManyRequestsError(f"{self._of_one} requests of {name} are being answered already; try again later")
+            raise TooManyRequestsError(f"{self._of_one} {self._what} for {name} already; try again later")
         if self.taken >= self._places:
-            raise UnavailableError(f"{self._places} queries are running already; try again in a second")
+            raise UnavailableError(f"{self._places} {self._what} already; try again in a second")
         self._by_name[name] += 1
         try:
             yield

@@ -1,6 +1,7 @@
 """The listening socket: how many may come, how long they may be silent, and what is said to what is no HTTP."""
 
 import asyncio
+import resource
 import ssl
 from typing import Any
 
@@ -22,6 +23,9 @@ _SILENCE = 60.0
 #: Longest request line that is parsed at all; the setting http.url_bytes refuses earlier, in JSON.
 _LINE = 1 << 20
 
+#: Files besides those of clients.
+_OWN_FILES = 200
+
 _PROTOCOL: dict[str, Any] = {
     "access_log_class": AccessLog,
     "keepalive_timeout": _SILENCE,
@@ -29,6 +33,18 @@ _PROTOCOL: dict[str, Any] = {
     # query_api.bodies does it, and notices what is cut short.
     "auto_decompress": False,
 }
+
+
+def allow_files(connections: int) -> None:
+    """As many open files as connections need, beside our own to Kafka and ClickHouse; where the system allows."""
+    wanted = connections + _OWN_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    granted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (granted, hard))
+    if granted < wanted:
+        log.warning("fewer files may be open than http.connections needs", allowed=granted, needed=wanted)
 
 
 class Listener:

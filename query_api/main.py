@@ -19,7 +19,8 @@ from query_api.ingest import INGEST
 from query_api.keys import CONNECTION, GATE, HEALTH, OWN_TABLES, SETTINGS
 from query_api.limits import Gate
 from query_api.listen import Listen, check_exposure, is_loopback, listen_address
-from query_api.listener import Listener
+from query_api.listener import Listener, allow_files
+from query_api.live.tail import TAIL, Tail
 from query_api.reader import Connection
 from query_api.routes import setup_routes
 from query_api.writes import WRITES, Writes
@@ -39,6 +40,8 @@ def make_app(settings: Settings, *, follow_health: bool = True) -> web.Applicati
     app[HEALTH] = Health()
     app[WRITES] = Writes(settings.kafka, app[HEALTH], settings.http.write_seconds)
     app[INGEST] = Writes(settings.kafka, app[HEALTH], settings.http.write_seconds)
+    app[TAIL] = Tail(settings.kafka, settings.http.live_clients, settings.http.live_clients_of_one)
+    app.on_shutdown.append(_let_go)
     setup_routes(app)
     app.on_response_prepare.append(middlewares.server_header)
     app.on_response_prepare.append(middlewares.cross_origin_headers)
@@ -57,8 +60,13 @@ def _access(settings: Settings) -> Access:
         raise SettingsError(str(error)) from None
 
 
+async def _let_go(app: web.Application) -> None:
+    await app[TAIL].end()
+
+
 async def _connection(app: web.Application) -> AsyncIterator[None]:
     yield
+    await app[TAIL].close()
     await app[WRITES].close()
     await app[INGEST].close()
     await app[CONNECTION].close()
@@ -107,6 +115,7 @@ async def _serve(settings: Settings, listen: Listen) -> int:
     app = make_app(settings)
     check_exposure(listen, credentials=bool(app[ACCESS].credentials.current.entries))
     context = tls.server_context(settings)
+    allow_files(settings.http.connections)
     listener = Listener(app, settings.http.connections)
     try:
         await listener.start(listen.host, listen.port, context)

@@ -130,7 +130,13 @@ class Http(msgspec.Struct, frozen=True, kw_only=True):
     query_memory: Annotated[int, Meta(ge=1, description="Memory limit of one query, bytes")] = 2_147_483_648
     query_rows: Annotated[int, Meta(ge=1, description="Rows one query may read")] = 2_000_000_000
     concurrency: Annotated[int, Meta(ge=1, description="Requests answered at once; one more is answered 503")] = 16
-    connections: Annotated[int, Meta(ge=1, description="Connections at once; one more is closed")] = 500
+    connections: Annotated[int, Meta(ge=1, description="Connections at once; one more is closed")] = 2500
+    live_clients: Annotated[
+        int, Meta(ge=1, description="WebSockets and streams of events at once; one more is answered 503")
+    ] = 2000
+    live_clients_of_one: Annotated[
+        int, Meta(ge=1, description="The same of one user or token; one more is answered 429")
+    ] = 200
     concurrency_of_one: Annotated[
         int, Meta(ge=1, description="The same of one user or token; one more is answered 429")
     ] = 8

@@ -6,6 +6,8 @@ counts alike, and with the primary key. So no dialect can forget it, whatever SQ
 
 import re2
 
+from query_api.regexes import InvalidRegexError, compiled
+
 #: Every table that a reader may see and that has a column ``sensor``; an integration test compares it with ClickHouse.
 TABLES = ("device_facts", "events", "events_by_hour", "sessions", "sessions_by_hour", "sps_snapshot_keys")
 #: Longest regex, in characters: it is sent with every query.
@@ -41,18 +43,12 @@ def _whole(pattern: str) -> str:
 
 
 def _compiled(pattern: str) -> "re2._Regexp[str]":
-    options = re2.Options()
-    options.log_errors = False
-    # As ClickHouse's match(): a dot is any character.
-    options.dot_nl = True
     try:
         # Alone first: a lonely bracket must not pair with the one that anchors it.
-        re2.compile(pattern, options)
-        return re2.compile(_whole(pattern), options)
-    except re2.error as error:
-        reason = error.args[0] if error.args else "it cannot be compiled"
-        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise InvalidSensorsError(f"the regex is not RE2: {text}") from None
+        compiled(pattern)
+        return compiled(_whole(pattern))
+    except InvalidRegexError as error:
+        raise InvalidSensorsError(f"the regex is not RE2: {error}") from None
 
 
 def _quoted(text: str) -> str:

@@ -29,7 +29,7 @@ _ITEMS = "events"
 Codes = Callable[[tuple[int, ...], Names], Filter]
 
 
-class _View(msgspec.Struct, frozen=True):
+class RowView(msgspec.Struct, frozen=True):
     """What differs between the two: where rows are, what they look like, what ``types`` filters."""
 
     source: Source
@@ -41,28 +41,28 @@ class _View(msgspec.Struct, frozen=True):
     by_hour: Codes | None = None
 
 
-_EVENTS = _View(EVENTS, rows.event_shape, rows.event_codes, "kind", rows.kinds_of_codes)
-_SESSIONS = _View(SESSIONS, rows.session_shape, rows.session_codes, "protocol")
+EVENTS_VIEW = RowView(EVENTS, rows.event_shape, rows.event_codes, "kind", rows.kinds_of_codes)
+SESSIONS_VIEW = RowView(SESSIONS, rows.session_shape, rows.session_codes, "protocol")
 
 
 async def events(request: web.Request) -> web.StreamResponse:
-    return await _answer(request, _EVENTS)
+    return await _answer(request, EVENTS_VIEW)
 
 
 async def sessions(request: web.Request) -> web.StreamResponse:
-    return await _answer(request, _SESSIONS)
+    return await _answer(request, SESSIONS_VIEW)
 
 
-async def _answer(request: web.Request, view: _View) -> web.StreamResponse:
+async def _answer(request: web.Request, view: RowView) -> web.StreamResponse:
     asked = parse(json_object(await request.read()), query_pairs(request.rel_url.raw_query_string))
     reader = reader_of(request)
-    listing = _listing(asked, view)
+    wanted = listing(asked, view)
     if asked.page is not None:
-        total, matched, found = await read_page(reader, listing, asked.page)
+        total, matched, found = await read_page(reader, wanted, asked.page)
         head = {SIZE: asked.page.size, NUMBER: asked.page.number, "total": total, "matched": matched}
         return page_response(head, _ITEMS, found)
     http = request.app[SETTINGS].http
-    planned = await plan(reader, listing, http.unpaged_window, unpaged_limit(http))
+    planned = await plan(reader, wanted, http.unpaged_window, unpaged_limit(http))
     tail: dict[str, object] = {}
     if planned.cut:
         after = page_after(planned.limit)
@@ -71,7 +71,8 @@ async def _answer(request: web.Request, view: _View) -> web.StreamResponse:
     return await stream_response(request, head, _ITEMS, unpaged_rows(reader, planned), tail)
 
 
-def _listing(asked: Request, view: _View) -> Listing:
+def listing(asked: Request, view: RowView) -> Listing:
+    """The rows of a view that a request asks for."""
     return Listing(
         source=view.source,
         shape=view.shape(asked.rfc3339),

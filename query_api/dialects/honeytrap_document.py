@@ -13,22 +13,27 @@ _Number = Annotated[int, Meta(ge=1, le=REACH_LIMIT)]
 _Pattern = Annotated[str, Meta(max_length=PATTERN_LIMIT)]
 
 
-class HoneytrapQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of both doors, in the query string."""
+class HoneytrapFilters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows, and how: the parameters of a stream."""
+
+    types: Annotated[
+        list[Annotated[str, Meta(min_length=1)]],
+        Meta(max_length=LIST_LIMIT, description="Codes, or RE2 regexes on the kind (on sessions: the protocol)"),
+    ] = []
+    sensors: Annotated[
+        list[_Pattern], Meta(max_length=LIST_LIMIT, description="RE2 regexes on the sensor, any of which matches")
+    ] = []
+    time_format: Annotated[Literal["rfc3339"], Meta(description="Times in RFC 3339")] | None = None
+
+
+class HoneytrapQuery(HoneytrapFilters, frozen=True, kw_only=True):
+    """The parameters of a page, in the query string."""
 
     response_per_page: Annotated[_Size, Meta(description="Rows of a page; without it all rows are streamed")] | None = (
         None
     )
     responser_per_page: Annotated[_Size, Meta(description="The same, as the product spells it")] | None = None
     page: Annotated[_Number, Meta(description="Number of the page, from 1; needs response_per_page")] | None = None
-    types: Annotated[
-        list[Annotated[str, Meta(min_length=1)]],
-        Meta(max_length=LIST_LIMIT, description="Codes, or RE2 regexes on the kind (on /sessions: the protocol)"),
-    ] = []
-    sensors: Annotated[
-        list[_Pattern], Meta(max_length=LIST_LIMIT, description="RE2 regexes on the sensor, any of which matches")
-    ] = []
-    time_format: Annotated[Literal["rfc3339"], Meta(description="Times in RFC 3339")] | None = None
 
 
 class HoneytrapRow(msgspec.Struct, frozen=True, kw_only=True):
