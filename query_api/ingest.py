@@ -21,7 +21,8 @@ from query_api.errors import BadRequestError, NotFoundError, TooLargeError
 from query_api.ingest_lines import Batch, IngestRefused
 from query_api.keys import SETTINGS
 from query_api.openapi.doors import Door
-from query_api.writes import KEY_HEADER, Writes, idempotency_key
+from query_api.owners import media_types
+from query_api.writes import KEY_DESCRIBED, KEY_HEADER, Writes, idempotency_key
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _json(value: msgspec.Struct, status: int = 200) -> web.Response:
 _TEXT = f"""\
 Each line is decoded, and published as it stands when it can be; one that cannot be is named in the answer with its
 number, the field and what was expected, and not published. The answer comes when Kafka has acknowledged the others: 200
-when there were any, 400 in the same form when all were refused. The body may have `Content-Encoding: gzip`.
+when there were any, 400 in the same form when all were refused.
 
 The same body sent again changes nothing. A line that was sent before by this sensor, in whichever body, is the same
 line; within one body equal lines are different ones. Whose sensor sends equal lines that are not the same gives each
@@ -140,7 +141,9 @@ DOORS = (
         text=_TEXT,
         query=IngestQuery,
         variables={"format": Literal[FORMATS]},
-        takes=dict.fromkeys(("application/x-ndjson", "application/octet-stream"), "Lines, as the format has them"),
+        headers=KEY_DESCRIBED,
+        takes=dict.fromkeys(media_types("/ingest"), "Lines, as the format has them"),
         answer=IngestAnswer,
+        refusal=IngestFailure,
     ),
 )

@@ -12,12 +12,13 @@ import contextlib
 import hashlib
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import structlog
 from aiohttp import web
+from msgspec import Meta
 
 from producers.writes import Target, Write
 from query_api.auth.principal import principal_of
@@ -37,6 +38,18 @@ _FIRST_LOOK, _LONGEST_PAUSE = 0.02, 0.25
 
 KEY_HEADER = "Idempotency-Key"
 _KEY_LIMIT = 255
+#: The header for the description of a door.
+KEY_DESCRIBED: Mapping[str, Any] = {
+    KEY_HEADER: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=_KEY_LIMIT,
+            pattern="^[ -~]*$",
+            description="What the client calls this request: the same again is made once",
+        ),
+    ]
+}
 _REQUESTS = uuid.UUID("6f0f2b0e-4f7a-5a7e-9a55-0d8a2c6f7c11")
 
 

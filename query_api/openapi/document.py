@@ -10,6 +10,8 @@ from query_api.openapi.asked import bare
 from query_api.openapi.doors import Door
 from query_api.owners import OWNERS, Owner, Shown, is_public, owner_of
 
+#: Of any body (query_api.bodies); OpenAPI has no member for it.
+_CODING = "It may be packed: `Content-Encoding: gzip` or `deflate`."
 _REF: Final = "#/components/schemas/{name}"
 _Text = Annotated[str, Meta(min_length=1)]
 
@@ -21,6 +23,8 @@ _SCHEMES: Mapping[Shown, tuple[str, dict[str, str]]] = {
     "query": ("query", {"type": "apiKey", "in": "query", "name": "token"}),
     "cookie": ("login", {"type": "apiKey", "in": "cookie", "name": "session_id"}),
 }
+
+_BASIC = ("basic", {"type": "http", "scheme": "basic"})
 
 _OWNERS_WORDS = {
     "honeytrap": "Honeytrap's HTTP API",
@@ -53,7 +57,7 @@ def document(doors: Iterable[Door], version: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas.components,
-            "securitySchemes": dict(_SCHEMES.values()),
+            "securitySchemes": dict([*_SCHEMES.values(), _BASIC]),
         },
     }
 
@@ -77,7 +81,8 @@ def _key(kind: Any) -> str:
 def _types(doors: Iterable[Door]) -> list[Any]:
     found: list[Any] = [owner.error for owner in OWNERS]
     for door in doors:
-        found += [kind for kind in (door.body, door.answer, door.unavailable) if kind is not None]
+        found += [kind for kind in (door.body, door.answer, door.refusal, door.unavailable) if kind is not None]
+        found += door.headers.values()
         found += [door.variables.get(name, _Text) for name in door.names]
         if door.query is not None:
             found += [field.type for field in msgspec.structs.fields(door.query)]
@@ -90,7 +95,7 @@ def _operation(door: Door, schemas: _Schemas) -> dict[str, Any]:
         "tags": [owner.name],
         "operationId": _identifier(door),
         "summary": door.summary,
-        "parameters": [*_variables(door, schemas), *_parameters(door, schemas)],
+        "parameters": [*_variables(door, schemas), *_parameters(door, schemas), *_headers(door, schemas)],
         "responses": _responses(door, owner, schemas),
         "security": _security(door, owner),
     }
@@ -99,12 +104,13 @@ def _operation(door: Door, schemas: _Schemas) -> dict[str, Any]:
     if door.body is not None:
         operation["requestBody"] = {
             "required": _has_required(door.body),
+            "description": _CODING,
             "content": {"application/json": {"schema": schemas[door.body]}},
         }
     elif door.takes:
         operation["requestBody"] = {
             "required": True,
-            "description": "; ".join(dict.fromkeys(door.takes.values())),
+            "description": f"{'; '.join(dict.fromkeys(door.takes.values()))}. {_CODING}",
             "content": {media: {"schema": {"type": "string"}} for media in door.takes},
         }
     return operation
@@ -134,6 +140,13 @@ def _parameters(door: Door, schemas: _Schemas) -> list[dict[str, Any]]:
             parameter |= {"style": "form", "explode": True}
         found.append(parameter)
     return found
+
+
+def _headers(door: Door, schemas: _Schemas) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "required": False, **_described(schemas[kind])}
+        for name, kind in door.headers.items()
+    ]
 
 
 def _described(schema: dict[str, Any]) -> dict[str, Any]:
@@ -167,6 +180,7 @@ def _responses(door: Door, owner: Owner, schemas: _Schemas) -> dict[str, Any]:
     return {
         str(door.status): success,
         **({"202": pending} if door.writes else {}),
+        **({"400": _refused(door, owner, schemas)} if door.refusal is not None else {}),
         "4XX": {"description": "The request cannot be answered; the words say why", "content": error},
         "503": {
             "description": "A dependency is away, or a limit is reached: try again",
@@ -176,7 +190,18 @@ def _responses(door: Door, owner: Owner, schemas: _Schemas) -> dict[str, Any]:
     }
 
 
+def _refused(door: Door, owner: Owner, schemas: _Schemas) -> dict[str, Any]:
+    either = {"anyOf": [schemas[door.refusal], schemas[owner.error]]}
+    return {
+        "description": "Nothing of it was done; the words say why",
+        "content": {"application/json": {"schema": either}},
+    }
+
+
 def _security(door: Door, owner: Owner) -> list[dict[str, list[str]]]:
+    if door.logs_in:
+        # Optional: a server without credentials lets anybody in.
+        return [{_BASIC[0]: []}, {}]
     if is_public(door.method, door.template):
         return []
     return [{_SCHEMES[shown][0]: []} for shown in owner.shown]

@@ -38,10 +38,14 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     body: type[msgspec.Struct] | None = None
     #: Media types of a body that is no JSON object, with what it is.
     takes: Mapping[str, str] = {}
+    #: Headers that the handler reads itself, by name: a type with ``Meta``.
+    headers: Mapping[str, Any] = {}
     #: Off where the dialect has words of its own for a wrong query or body: then the handler checks.
     check_query: bool = True
     check_body: bool = True
     answer: Any = None
+    #: The JSON of a 400 that says more than an error in the owner's form, beside that.
+    refusal: Any = None
     #: The JSON of a 503 where that is no error in the owner's form.
     unavailable: Any = None
     #: Media type of a success, where it is not JSON alone, with its description.
@@ -50,6 +54,8 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     #: Whether it writes: 202 then says that the change is acknowledged and reads do not show it yet.
     writes: bool = False
+    #: Whether user and password are shown here, by Authorization: Basic.
+    logs_in: bool = False
     #: What the variables of the path are: a type with ``Meta``; a text otherwise.
     variables: Mapping[str, Any] = {}
 

@@ -8,6 +8,7 @@ from query_api.dialects.fudo import backing_up, batch, changing, objspec, readin
 from query_api.dialects.fudo import described as of
 from query_api.errors import BadRequestError
 from query_api.openapi.doors import Door
+from query_api.writes import KEY_DESCRIBED
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -42,6 +43,7 @@ DOORS = (
         body=of.FudoChange,
         check_body=False,
         answer=of.FudoWritten,
+        headers=KEY_DESCRIBED,
         writes=True,
     ),
     Door(
@@ -53,6 +55,7 @@ DOORS = (
         check_query=False,
         answer=of.FudoMarked,
         status=201,
+        headers=KEY_DESCRIBED,
         writes=True,
     ),
     Door(
@@ -66,6 +69,7 @@ DOORS = (
         check_body=False,
         answer=of.FudoMarked,
         status=201,
+        headers=KEY_DESCRIBED,
         writes=True,
     ),
     Door(
@@ -78,6 +82,7 @@ DOORS = (
         body=of.FudoBatch,
         check_body=False,
         answer=of.FudoBatched,
+        headers=KEY_DESCRIBED,
     ),
     Door(
         method="GET",

@@ -3,6 +3,7 @@
 from query_api.dialects.netalertx import described as of
 from query_api.dialects.netalertx import devices, reading, writing
 from query_api.openapi.doors import Door
+from query_api.writes import KEY_DESCRIBED
 
 #: Words that stand where an address could: they are never one (hard-questions: whose path is it).
 _RESERVED = "list|calendar|session-events|totals|create|delete|stream"
@@ -16,6 +17,7 @@ DOORS = (
         body=of.NetAlertXCreate,
         check_body=False,
         answer=of.NetAlertXWritten,
+        headers=KEY_DESCRIBED,
         writes=True,
     ),
     Door(
@@ -26,6 +28,7 @@ DOORS = (
         body=of.NetAlertXDelete,
         check_body=False,
         answer=of.NetAlertXWritten,
+        headers=KEY_DESCRIBED,
         writes=True,
     ),
     Door(

@@ -37,7 +37,14 @@ def _get(
 DOORS = (
     _get(API, entry.api, "Entry points", d.SpsEntries),
     _get(f"{API}/info", entry.info, "What this server is", d.SpsInfo),
-    _get(_LOGIN, authentication.login, "Log in with Basic; the cookie", d.SpsAuthentication, asked.LoginQuery),
+    _get(
+        _LOGIN,
+        authentication.login,
+        "Log in with Basic; the cookie",
+        d.SpsAuthentication,
+        asked.LoginQuery,
+        logs_in=True,
+    ),
     Door(
         method="DELETE",
         path=_LOGIN,

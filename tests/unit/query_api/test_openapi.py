@@ -28,6 +28,12 @@ class Thing(msgspec.Struct, forbid_unknown_fields=True):
     size: int | UnsetType = UNSET
 
 
+class Refused(msgspec.Struct):
+    """Why."""
+
+    why: str
+
+
 async def nothing(request: web.Request) -> web.StreamResponse:
     raise NotImplementedError
 
@@ -86,16 +92,22 @@ def test_the_document_says_what_is_checked() -> None:
             body=Thing,
             answer=Thing,
             status=201,
+            headers={"X-Name": Annotated[str, Meta(max_length=3, description="Its name")]},
+            refusal=Refused,
         )
     ]
     found = document(doors, "1")
     operation = found["paths"]["/api/v2/thing/{id}"]["post"]
     by_name = {one["name"]: one for one in operation["parameters"]}
-    assert list(by_name) == ["id", "size", "word", "flag", "until"]
+    assert list(by_name) == ["id", "size", "word", "flag", "until", "X-Name"]
+    header = {"name": "X-Name", "in": "header", "required": False, "description": "Its name"}
+    assert by_name["X-Name"] == {**header, "schema": {"type": "string", "maxLength": 3}}
     assert by_name["size"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 10}
     assert by_name["word"]["schema"]["items"] == {"type": "string", "maxLength": 3}
     assert operation["requestBody"]["required"] is True
-    assert set(operation["responses"]) == {"201", "4XX", "503"}
+    assert set(operation["responses"]) == {"201", "400", "4XX", "503"}
+    either = operation["responses"]["400"]["content"]["application/json"]["schema"]["anyOf"]
+    assert [one["$ref"].rpartition("/")[2] for one in either] == ["Refused", "FudoFailure"]
     assert operation["security"] == [{"key": []}]
     assert found["components"]["schemas"]["Thing"]["required"] == ["name"]
     text = page(found)
