@@ -296,3 +296,34 @@ async def test_events_of_netalertx_are_read_as_the_sessions_they_make(
 
     await until(all_stored, 60, lambda: f"events: {happened}")
     assert happened[0] == "Down Reconnected"
+
+
+async def test_a_device_is_called_what_scans_say_wherever_it_is_shown(
+    live: NetAlertX, pipeline: tuple[Settings, Processes]
+) -> None:
+    """A scan names it before anything else has happened; a later one renames it, and the first comes once more."""
+    mac, now = a_mac(), int(time.time())
+    seen = {"mac": mac, "ip": "192.168.1.10", "vendor": "ACME"}
+    scans = [
+        {**seen, "time": now - 7200, "name": "printer", "owner": "Ada"},
+        {**seen, "time": now - 3600, "mac": mac.lower(), "name": "Drucker"},
+        {**seen, "time": now - 1800},
+        {**seen, "time": now - 7200, "name": "printer", "owner": "Ada"},
+    ]
+    gone = {"eve_MAC": mac, "eve_DateTime": now - 900, "eve_EventType": "Device Down"}
+    settings, _ = pipeline
+    async with Publisher(settings.kafka) as publisher:
+        for record in (*scans, gone):
+            key = msgspec.json.encode([normal_mac(mac)])
+            await (await publisher.send(native_topic("netalertx"), key, msgspec.json.encode(record)))
+    called: list[tuple[str, ...]] = []
+
+    async def everywhere() -> bool:
+        devices = await live.get("/devices/by-status?status=down")
+        called[:] = [(one["devName"], one["devOwner"]) for one in devices if one["devMac"] == mac]
+        for type_ in ("sessions", "down"):
+            rows = (await live.get("/sessions/session-events", type=type_))["data"]
+            called.extend((row[1], row[2]) for row in rows if row[13] == mac)
+        return called == [("Drucker", "Ada")] * 3
+
+    await until(everywhere, 60, lambda: f"the device is called {called}")
