@@ -19,8 +19,10 @@ _SPS_TYPES = {
     413: "RequestTooLarge",
     414: "RequestTooLarge",
     415: "UnsupportedMediaType",
+    417: "ExpectationFailed",
     421: "Misdirected",
     429: "QuotaExceeded",
+    431: "RequestTooLarge",
     503: "ServiceUnavailable",
 }
 
@@ -32,8 +34,10 @@ _TITLES = {
     413: "Request Too Large",
     414: "Request Too Large",
     415: "Invalid Content-Type",
+    417: "Expectation Failed",
     421: "Misdirected Request",
     429: "Too Many Requests",
+    431: "Request Too Large",
     503: "Service Unavailable",
 }
 

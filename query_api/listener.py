@@ -7,12 +7,9 @@ from typing import Any
 
 import structlog
 from aiohttp import web
-from aiohttp.web_request import BaseRequest
 
 from query_api.access_log import AccessLog
-from query_api.errors import ApiError
-from query_api.middlewares import SERVER_NAME
-from query_api.owners import error_response
+from query_api.protocol import Protocol, in_owners_form
 
 log = structlog.get_logger()
 
@@ -62,6 +59,9 @@ class Listener:
     async def start(self, host: str, port: int, context: ssl.SSLContext | None) -> int:
         """Listens; the port, which is another one for 0. Raises OSError."""
         await self._runner.setup()
+        server = self._runner.server
+        assert server is not None
+        server.request_handler = in_owners_form(server.request_handler)
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(self._protocol, host, port, ssl=context)
         found: int = self._listening.sockets[0].getsockname()[1]
@@ -77,28 +77,7 @@ class Listener:
         # Beyond this a process runs out of files, and could neither answer anybody nor ask ClickHouse.
         if server is None or len(server.connections) >= self._connections:
             return _Refusal()
-        return _Protocol(server, loop=asyncio.get_running_loop(), **_PROTOCOL)
-
-
-class _Protocol(web.RequestHandler):
-    """As aiohttp's own, with errors in JSON and one line in the log for what is no HTTP."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
-    ) -> web.StreamResponse:
-        if status >= 500:
-            log.error("request failed", method=request.method, path=request.path, exc_info=exc)
-            words = "an error of the server; its log has more"
-        else:
-            words = "this is no HTTP request: " + " ".join((message or "").split("\n")[0].split())[:100].rstrip(":")
-            log.info("not HTTP", remote=request.remote, why=words)
-        if request.writer.output_size > 0:
-            raise ConnectionError("a part of the answer is sent already")
-        answer = error_response("", ApiError(words), status, {"Server": SERVER_NAME})
-        answer.force_close()
-        return answer
+        return Protocol(server, loop=asyncio.get_running_loop(), **_PROTOCOL)
 
 
 class _Refusal(asyncio.Protocol):

@@ -306,7 +306,6 @@ async def said_to(api: Api, sent: bytes) -> bytes:
         b"\x00\x01 garbage\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET /version HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: example.org\r\n\r\n",
-        b"GET /version HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 200_000 + b"\r\n\r\n",
         b"POST /events HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
@@ -314,6 +313,46 @@ async def test_what_is_no_http_is_400_in_json(api: Api, sent: bytes) -> None:
     head, _, body = (await said_to(api, sent)).partition(b"\r\n\r\n")
     assert b" 400 " in head and b"application/json" in head and b"aiohttp" not in head
     assert "no HTTP" in msgspec.json.decode(body)["error"]
+
+
+_HOST = b"Host: 127.0.0.1\r\nConnection: close\r\n"
+#: What aiohttp refuses itself: what stands behind the path, the status, a part of the words.
+_REFUSED_EARLY = [
+    (b" HTTP/1.1\r\n" + _HOST + b"Expect: nonsense\r\n\r\n", 417, "100-continue"),
+    (b" HTTP/1.1\r\n" + _HOST + b"X: " + b"a" * 200_000 + b"\r\n\r\n", 431, "too long"),
+    (b" HTTP/1.1\r\n" + _HOST + b"Content-Length: -5\r\n\r\n", 400, "Content-Length"),
+    (b" HTTP/1.1\r\n" + _HOST + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n{}\r\n0\r\n\r\n", 400, "chunk"),
+    (b"?a=1 HTTP/9.9\r\n" + _HOST + b"\r\n", 400, "no HTTP"),
+    (b" HTTP/1.1\r\n" + _HOST + b"X: a\x00b\r\n\r\n", 400, "header"),
+]
+#: Where each owner's form has the words.
+_WORDS = {
+    "/sessions": lambda found: found["error"],
+    "/version": lambda found: found["error"],
+    "/sessions/list": lambda found: found.get("message", found["error"]),
+    "/api/v2/session": lambda found: found["message"],
+    "/api/audit/sessions": lambda found: found["error"]["message"],
+}
+
+
+@pytest.mark.parametrize("path", _WORDS)
+@pytest.mark.parametrize(("rest", "status", "words"), _REFUSED_EARLY)
+async def test_what_never_reaches_a_handler_is_refused_in_the_form_of_the_paths_owner(
+    api: Api, path: str, rest: bytes, status: int, words: str
+) -> None:
+    head, _, body = (await said_to(api, b"GET " + path.encode() + rest)).partition(b"\r\n\r\n")
+    assert f" {status} ".encode() in head and b"application/json" in head and b"sojourn" in head
+    found = msgspec.json.decode(body)
+    assert words in _WORDS[path](found), found
+    if path.startswith("/api/audit"):
+        assert found["meta"]["href"] == path
+
+
+async def test_a_method_that_is_none_is_refused_in_the_form_of_the_paths_owner(api: Api) -> None:
+    for method in (b"F@(O", b"FOO"):
+        sent = method + b" /api/v2/session HTTP/1.1\r\n" + _HOST + b"\r\n"
+        body = (await said_to(api, sent)).partition(b"\r\n\r\n")[2]
+        assert msgspec.json.decode(body)["result"] == "failure"
 
 
 async def test_connections_beyond_the_limit_are_closed_and_the_others_served(apis: Apis, settings: Settings) -> None:
