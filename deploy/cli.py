@@ -380,16 +380,28 @@ def replay(
         int | None, typer.Option(min=0, help="Last offset; never beyond what the sink has committed.")
     ] = None,
     partition: Annotated[int | None, typer.Option(min=0, help="One partition only.")] = None,
+    redecode: Annotated[
+        bool, typer.Option("--redecode", help="Also replace the rows that are there by what this version decodes.")
+    ] = False,
 ) -> None:
     """Read a range of a topic again and store the rows that events lacks; beside a running sink, too.
 
     Exit code 1 when ClickHouse refused rows: one line each on stderr.
     """
     settings = _settings()
-    from deploy.replay import ReplayError, run_replay
+    from deploy.replay import ReplayError, run_redecode, run_replay
 
     _silence_libraries()
     try:
+        if redecode:
+            again = run_redecode(settings, topic, start, to, partition)
+            for place, why in again.refused.items():
+                typer.echo(f"{place}: refused: {why}", err=True)
+            typer.echo(
+                f"{again.messages} messages, {again.rows} rows in place of {again.replaced}; {again.kept} messages "
+                f"that cannot be decoded keep their rows; {len(again.hours)} hours counted again"
+            )
+            raise typer.Exit(1 if again.refused else 0)
         found = run_replay(settings, topic, start, to, partition)
     except ReplayError as error:
         _fail(str(error), 1)

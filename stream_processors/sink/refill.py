@@ -27,7 +27,7 @@ from stream_processors.sink.writer import Writer
 #: Messages looked up at once.
 _SLICE = 5000
 #: How often a block is begun again, or a statement repeated, before the refill gives up.
-_ATTEMPTS = 20
+ATTEMPTS = 20
 
 
 class Refilled(msgspec.Struct):
@@ -48,8 +48,8 @@ async def refill(kafka: Kafka, writer: Writer, place: Place, first: int, last: i
     """
     found = Refilled()
     reader = Reader(place)
-    async with aclosing(_slices(kafka, place.topic_partition, first, last)) as slices:
-        async for messages in slices:
+    async with aclosing(slices(kafka, place.topic_partition, first, last, _SLICE)) as pieces:
+        async for messages in pieces:
             reading = reader.read(messages)
             part = Part(reading.rows, reading.offsets)
             asked = part.imported(messages)
@@ -58,16 +58,21 @@ async def refill(kafka: Kafka, writer: Writer, place: Place, first: int, last: i
             found.messages += len(messages)
             found.rows += len(part.rows)
             if part.rows:
-                await _complete(writer, place, part, found, store)
+                await complete(writer, place, part, found, store=store)
     return found
 
 
-async def _complete(writer: Writer, place: Place, part: Part, found: Refilled, store: bool) -> None:
-    """Store what the table lacks of some rows."""
+async def complete(
+    writer: Writer, place: Place, part: Part, found: Refilled, *, store: bool = True, mark: str = ""
+) -> None:
+    """Store what the table lacks of some rows. ``mark`` becomes a part of the token.
+
+    Raises UnansweredError when ClickHouse stays away.
+    """
     first, last = part.offsets[0], part.offsets[-1]
     backoff = Backoff()
     missing_at_first: int | None = None
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         try:
             missing = part.without(await writer.stored(place, first, last))
             if missing_at_first is None:
@@ -77,7 +82,7 @@ async def _complete(writer: Writer, place: Place, part: Part, found: Refilled, s
                 return
             owner = (await writer.take_over([place]))[place]
             missing = part.without(await writer.stored(place, first, last))
-            await _insert(writer, place, owner, missing, found)
+            await _insert(writer, place, owner, missing, found, mark)
         except (FencedError, UnansweredError):
             await backoff.sleep()
         else:
@@ -85,7 +90,7 @@ async def _complete(writer: Writer, place: Place, part: Part, found: Refilled, s
     raise UnansweredError(f"{place.topic}/{place.partition}: offsets {first} to {last} could not be completed")
 
 
-async def _insert(writer: Writer, place: Place, owner: int, part: Part, found: Refilled) -> None:
+async def _insert(writer: Writer, place: Place, owner: int, part: Part, found: Refilled, mark: str) -> None:
     """One insert, which is never repeated: after a failure the table is looked at again under a new owner.
 
     The label names the owner, so that ClickHouse does not take the rows for those of the insert that was lost.
@@ -93,22 +98,23 @@ async def _insert(writer: Writer, place: Place, owner: int, part: Part, found: R
     if not part.rows:
         return
     try:
-        await writer.insert(place, owner, part.rows, f"{part.label()}@{owner}", time.time_ns() // 1_000_000)
+        await writer.insert(place, owner, part.rows, f"{part.label()}@{owner}{mark}", time.time_ns() // 1_000_000)
     except RefusedError as error:
         if len(part.rows) == 1:
             found.refused[f"{place.topic}/{place.partition}/{part.offsets[0]}"] = str(error)
             return
         for half in part.halves():
-            await _insert(writer, place, owner, half, found)
+            await _insert(writer, place, owner, half, found, mark)
 
 
-async def _slices(
-    kafka: Kafka, partition: TopicPartition, first: int, last: int
+async def slices(
+    kafka: Kafka, partition: TopicPartition, first: int, last: int, most: int
 ) -> AsyncGenerator[Sequence[Message], None]:
+    """The messages of a range in pieces of at most ``most``, in order. Raises KafkaError, TimeoutError."""
     async with aclosing(read_history(kafka, {partition: first})) as history:
         async for _, messages in history:
             wanted = [message for message in messages if message.offset <= last]
-            for start in range(0, len(wanted), _SLICE):
-                yield wanted[start : start + _SLICE]
+            for start in range(0, len(wanted), most):
+                yield wanted[start : start + most]
             if len(wanted) < len(messages):
                 return

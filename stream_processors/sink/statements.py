@@ -59,6 +59,28 @@ SELECT DISTINCT _offset, _index FROM events
 WHERE _epoch = {epoch:String} AND _topic = {topic:String} AND _partition = {partition:UInt32}
   AND _offset >= {first:UInt64} AND _offset <= {last:UInt64}"""
 
+FORGET = """
+DELETE FROM events
+WHERE _epoch = {epoch:String} AND _topic = {topic:String} AND _partition = {partition:UInt32}
+  AND _offset >= {first:UInt64} AND _offset <= {last:UInt64} AND NOT has({kept:Array(UInt64)}, _offset)"""
+
+HOURS = """
+SELECT DISTINCT toUnixTimestamp(toStartOfHour(toDateTime(time, 'UTC'))) FROM events
+WHERE _epoch = {epoch:String} AND _topic = {topic:String} AND _partition = {partition:UInt32}
+  AND _offset >= {first:UInt64} AND _offset <= {last:UInt64}"""
+
+# The difference is inserted, so that a reader sees the old sums or the new ones. A negative one wraps around, and the
+# sum with it wraps back.
+RECOUNT = """
+INSERT INTO events_by_hour (hour, sensor, kind, events)
+SELECT hour, sensor, kind, toUInt64(sum(difference)) AS events FROM (
+    SELECT toStartOfHour(toDateTime(time, 'UTC')) AS hour, sensor, kind, toInt64(count()) AS difference
+    FROM events WHERE has({hours:Array(UInt32)}, toUnixTimestamp(hour)) GROUP BY ALL
+    UNION ALL
+    SELECT hour, sensor, kind, -toInt64(sum(events)) AS difference
+    FROM events_by_hour WHERE has({hours:Array(UInt32)}, toUnixTimestamp(hour)) GROUP BY ALL)
+GROUP BY ALL HAVING sum(difference) != 0"""
+
 IMPORTED = """
 SELECT record_id, _epoch, _topic, _partition, _offset FROM events
 WHERE record_id IN {ids:Array(String)} AND (sensor, time) IN (

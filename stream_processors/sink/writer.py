@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -137,17 +137,35 @@ class Writer:
 
     async def stored(self, place: Place, first: int, last: int) -> set[tuple[int, int]]:
         """Offset and index of the partition's stored rows between two offsets, both included."""
-        rows = await self._query(
-            statements.STORED,
-            {
-                "epoch": place.epoch,
-                "topic": place.topic,
-                "partition": place.partition,
-                "first": first,
-                "last": last,
-            },
-        )
+        rows = await self._query(statements.STORED, _range(place, first, last))
         return {(offset, index) for offset, index in rows}
+
+    async def forget(self, place: Place, first: int, last: int, kept: Collection[int]) -> None:
+        """Delete the partition's rows between two offsets, both included, but for those of ``kept``. Whoever calls it
+        owns the partition, and is the only one who stores there again."""
+        await self._command(
+            statements.FORGET,
+            {**_range(place, first, last), "kept": sorted(kept)},
+            settings={"lightweight_deletes_sync": 2},
+        )
+
+    async def hours(self, place: Place, first: int, last: int) -> set[int]:
+        """The hours of event time, in seconds since 1970, of the partition's rows between two offsets."""
+        return {int(hour) for (hour,) in await self._query(statements.HOURS, _range(place, first, last))}
+
+    async def recount(self, hours: Collection[int], token: str) -> None:
+        """Let the roll-up of events say of these hours what the table says; exact while nobody inserts."""
+        await self._command(
+            statements.RECOUNT,
+            {"hours": sorted(hours)},
+            settings={"async_insert": 0, "insert_deduplication_token": token},
+        )
+
+    async def owns(self, owners: Mapping[Place, int]) -> bool:
+        """Whether nobody has taken one of these partitions over since."""
+        found = await self._query(statements.OWNERS, {"epochs": sorted({place.epoch for place in owners})})
+        highest = {Place(epoch, topic, partition): owner for epoch, topic, partition, owner in found}
+        return all(highest.get(place, 0) <= owner for place, owner in owners.items())
 
     async def imported(self, asked: Sequence[Imported]) -> dict[str, set[Origin]]:
         """Where the ids of imported messages are stored, those that are."""
@@ -223,6 +241,16 @@ class Writer:
                 except (ClickHouseError, aiohttp.ClientError, OSError) as error:
                     raise meaning_of(getattr(error, "code", None), str(error)) from error
             return self._client
+
+
+def _range(place: Place, first: int, last: int) -> dict[str, Any]:
+    return {
+        "epoch": place.epoch,
+        "topic": place.topic,
+        "partition": place.partition,
+        "first": first,
+        "last": last,
+    }
 
 
 def _portions(asked: Sequence[Imported]) -> Iterator[list[Imported]]:
