@@ -52,7 +52,6 @@ class Found(msgspec.Struct):
     published: int = 0
     missing_rows: int = 0
     restored_rows: int = 0
-    unknown_holes: int = 0
     double_rows: int = 0
 
     @property
@@ -123,7 +122,6 @@ class _Reconciling:
         """Dead letters, imports that were there before and markers of transactions have no row, rightly: the log
         tells, while it is there."""
         if not is_current:
-            self._found.unknown_holes += 1
             self._say(told_hole(hole, None, 0))
             return
         kafka = self._settings.kafka

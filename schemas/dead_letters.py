@@ -17,7 +17,6 @@ class Reason(StrEnum):
     WRONG_TYPE = "wrong_type"
     BAD_TIME = "bad_time"
     BAD_VALUE = "bad_value"
-    UNKNOWN_KIND = "unknown_kind"
     TOO_LARGE = "too_large"
     HOLE = "hole"
     REFUSED_BY_STORE = "refused_by_store"

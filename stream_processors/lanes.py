@@ -86,7 +86,7 @@ class _Lane(Generic[Planned]):
         self._work = lanes
         self._name = name
         self.waiting: asyncio.Queue[Any] = asyncio.Queue(_DEPTH)
-        self._sent: asyncio.Queue[_Sent[Planned]] = asyncio.Queue()
+        self._sent: asyncio.Queue[_Sent[Planned]] = asyncio.Queue(lanes.under_way)
         self._room = asyncio.Semaphore(lanes.under_way)
         #: Ends whenever Kafka refuses or gets something a second time: what was queued in an earlier round may stand
         #: before it in the log, and is queued again.

@@ -91,11 +91,6 @@ class Ledger(Generic[Partition]):
             if entry:
                 entry.committed = offset
 
-    def committed_at(self, partition: Partition) -> int | None:
-        """The offset the broker has, as far as this ledger knows."""
-        entry = self._entries.get(partition)
-        return entry.committed if entry else None
-
     def partitions(self) -> Sequence[Partition]:
         return list(self._entries)
 

@@ -49,7 +49,7 @@ def letter_by_hand(sensor: str, number: int) -> DeadLetter:
     epoch, topic, partition, offset = PLACE.split("/")
     return DeadLetter(
         stage=Stage.ROUTE,
-        reason=Reason.UNKNOWN_KIND,
+        reason=Reason.BAD_VALUE,
         field="kind",
         topic=topic,
         partition=int(partition),

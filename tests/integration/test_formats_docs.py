@@ -52,5 +52,5 @@ def test_every_format_and_every_reason_of_a_decoder_is_explained() -> None:
     text = (DOCS / "README.md").read_text(encoding="utf-8")
     for name in DECODERS:
         assert f"`{name}`" in text
-    for reason in set(Reason) - {Reason.HOLE, Reason.REFUSED_BY_STORE, Reason.UNKNOWN_KIND}:
+    for reason in set(Reason) - {Reason.HOLE, Reason.REFUSED_BY_STORE}:
         assert f"| `{reason}` |" in text

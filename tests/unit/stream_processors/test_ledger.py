@@ -48,7 +48,6 @@ def test_what_is_committed_is_not_due_again() -> None:
     batch.processed = True
     ledger.committed(ledger.due().items())
     assert ledger.due() == {}
-    assert ledger.committed_at("p") == 10
 
 
 def test_a_commit_never_passes_the_floor() -> None:
