@@ -428,3 +428,11 @@ async def test_a_token_in_the_query_or_as_bearer_and_else_403(apis: Apis, settin
         assert (
             await asked.ask("GET", f"/sessions/{path}", status=403, headers={"Authorization": "bearer x"}) == forbidden
         )
+
+
+async def test_what_may_be_done_somewhere_is_told_to_anybody(asked: NetAlertX) -> None:
+    places = {"create": "OPTIONS, POST", "delete": "DELETE, OPTIONS", "list": "GET, OPTIONS", "x": "GET, OPTIONS"}
+    for path, methods in places.items():
+        async with asked.api.http.options(f"{asked.api.base}/sessions/{path}") as answer:
+            assert (answer.status, answer.headers["Allow"], await answer.read()) == (200, methods, b"")
+    assert (await asked.ask("OPTIONS", "/sessions/x/y", status=404))["error"] == "API route not found"

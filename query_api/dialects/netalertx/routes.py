@@ -1,8 +1,10 @@
 """The doors of NetAlertX's API."""
 
+from aiohttp import web
+
 from query_api.dialects.netalertx import described as of
 from query_api.dialects.netalertx import devices, reading, writing
-from query_api.openapi.doors import Door
+from query_api.openapi.doors import Door, Handler
 from query_api.writes import KEY_DESCRIBED
 
 #: Words that stand where an address could: they are never one (hard-questions: whose path is it).
@@ -93,3 +95,18 @@ DOORS = (
         answer=of.NetAlertXTotals,
     ),
 )
+
+
+def options() -> list[web.RouteDef]:
+    """OPTIONS of every path: what may be done there, for anybody (netalertx-facts 1.0)."""
+    methods: dict[str, list[str]] = {}
+    for door in DOORS:
+        methods.setdefault(door.path, ["OPTIONS"]).append(door.method)
+    return [web.options(path, _allowing(", ".join(sorted(names)))) for path, names in methods.items()]
+
+
+def _allowing(methods: str) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(headers={"Allow": methods})
+
+    return handle
