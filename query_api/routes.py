@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from query_api import ingest, views
-from query_api.dialects import honeytrap, honeytrap_live, sps
+from query_api.dialects import honeytrap, honeytrap_live, honeytrap_metrics, sps
 from query_api.dialects.fudo import routes as fudo
 from query_api.dialects.netalertx import routes as netalertx
 from query_api.openapi.doors import route
@@ -12,6 +12,7 @@ from query_api.openapi.doors import route
 DOORS = (
     *honeytrap.DOORS,
     *honeytrap_live.DOORS,
+    *honeytrap_metrics.DOORS,
     *sps.DOORS,
     *fudo.DOORS,
     *netalertx.DOORS,

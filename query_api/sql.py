@@ -219,6 +219,17 @@ def tally(source: Source, filter: Filter, values: list[str], size: int, *, each:
     )
 
 
+def groups(source: Source, filter: Filter, shape: Shape, by: str, order: str, wanted: Extent) -> Statement:
+    """Rows with the same ``by`` as one each: the shape's members are aggregates of ours."""
+    return Statement(
+        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter)}"  # noqa: S608
+        f" GROUP BY {by} ORDER BY {order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
+        {**filter.parameters, "limit": wanted.size, "offset": wanted.offset},
+        shape.settings,
+        "Template",
+    )
+
+
 def histogram(source: Source, filter: Filter, begins: str, shown: str, limit: int) -> Statement:
     """How many rows there are in each bin, ascending; ``begins`` is where a row's bin begins, ``shown`` its value."""
     return Statement(

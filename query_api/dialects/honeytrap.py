@@ -76,9 +76,14 @@ def listing(asked: Request, view: RowView) -> Listing:
     return Listing(
         source=view.source,
         shape=view.shape(asked.rfc3339),
-        filter=_filter(asked, view.codes, view.text),
+        filter=filter_of(asked, view),
         by_hour=_filter(asked, view.by_hour, view.text) if view.by_hour is not None else None,
     )
+
+
+def filter_of(asked: Request, view: RowView) -> Filter:
+    """The rows of a view that pass a request's ``types`` and ``sensors``."""
+    return _filter(asked, view.codes, view.text)
 
 
 def _filter(asked: Request, codes: Codes, text: str) -> Filter:

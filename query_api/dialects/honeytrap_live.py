@@ -8,6 +8,7 @@ from msgspec import Meta
 from query_api.dialects.honeytrap_document import HoneytrapFilters
 from query_api.dialects.honeytrap_socket import websocket
 from query_api.dialects.honeytrap_streams import events_stream, sessions_stream
+from query_api.live.positions import HEADER
 from query_api.openapi.doors import Door
 
 
@@ -19,6 +20,7 @@ class HoneytrapFrames(msgspec.Struct, frozen=True, kw_only=True):
     ] = "binary"
 
 
+_HEADERS = {HEADER: Annotated[str, Meta(description="The last id that the client got: rows go on behind it")]}
 _STREAM = (
     "Server-sent events: `data` is one row as on a page, `id` the place in the log behind it. A client that comes back "
     "with it as header `Last-Event-ID` gets everything from there on. An event `lost` says how many rows a slow client "
@@ -42,6 +44,7 @@ DOORS = (
         summary="Events as they come",
         text=_STREAM,
         query=HoneytrapFilters,
+        headers=_HEADERS,
         media={"text/event-stream": "Rows without end"},
     ),
     Door(
@@ -51,6 +54,7 @@ DOORS = (
         summary="Versions of sessions as they come",
         text=_STREAM,
         query=HoneytrapFilters,
+        headers=_HEADERS,
         media={"text/event-stream": "Rows without end"},
     ),
 )

@@ -31,8 +31,8 @@ def event_shape(rfc3339: bool) -> Shape:
     return _shape(
         type="type",
         date=_date("time", rfc3339),
-        started=_moment("coalesce(started, time)", rfc3339),
-        ended=_moment("ended", rfc3339),
+        started=moment("coalesce(started, time)", rfc3339),
+        ended=moment("ended", rfc3339),
         category=_CATEGORY,
         data="data",
         details=json_object("details"),
@@ -44,8 +44,8 @@ def session_shape(rfc3339: bool) -> Shape:
     return _shape(
         type=_SESSION_TYPE,
         date=_date("page_time", rfc3339),
-        started=_moment("started_at", rfc3339),
-        ended=_moment("ended_at", rfc3339),
+        started=moment("started_at", rfc3339),
+        ended=moment("ended_at", rfc3339),
         category=_CATEGORY,
         data="''",
         details=_session_details(rfc3339),
@@ -61,7 +61,7 @@ def _session_details(rfc3339: bool) -> str:
         "duration": ("duration", "Nullable(Float64)"),
         "duration_quality": ("duration_quality", "String"),
         "end_reason": ("end_reason", "String"),
-        "last_activity": (_moment("last_activity_at", rfc3339), "String"),
+        "last_activity": (moment("last_activity_at", rfc3339), "String"),
         "version": ("version", "UInt64"),
         "mac": ("mac", "String"),
         "client_name": ("client_name", "String"),
@@ -103,7 +103,7 @@ def _date(time: str, rfc3339: bool) -> str:
     return f"formatDateTime({time}, '{'%Y-%m-%d' if rfc3339 else '%d-%m-%Y'}', 'UTC')"
 
 
-def _moment(time: str, rfc3339: bool) -> str:
+def moment(time: str, rfc3339: bool) -> str:
     """``06-04-2013 01:11:10:32``, the last group hundredths of a second cut off, not rounded; "" for no time."""
     if rfc3339:
         return f"ifNull(formatDateTime({time}, '%Y-%m-%dT%H:%i:%S.%fZ', 'UTC'), '')"
