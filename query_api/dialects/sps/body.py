@@ -6,7 +6,7 @@ time that ClickHouse takes to analyse it, for one row as for five hundred.
 
 from collections.abc import Iterable, Mapping
 
-from query_api.dialects.sps.fields import Field
+from query_api.dialects.sps.fields import Field, asides
 from query_api.shapes import Member, Shape
 
 Tree = dict[str, "Field | Tree"]
@@ -36,18 +36,19 @@ def tree_of(fields: Iterable[Field]) -> Tree:
     return root
 
 
-def item_shape(fields: Iterable[Field], present: Mapping[str, str], href: str = "") -> NestedShape:
-    """An item: its body when there are fields, its key, and a meta with ``href`` when that is an expression.
+def item_shape(fields: Iterable[Field], present: Mapping[str, str], href: Field | None = None) -> NestedShape:
+    """An item: its body when there are fields, its key, and a meta with ``href`` where there is one.
 
     ``present``: conditions of members that may be left out, of each object one at most.
     """
     members: list[Member] = []
+    fields = list(fields)
     tree = tree_of(fields)
     parts = [f'"body":{_object(tree, present, "", members)}'] if tree else []
     parts.append(f'"key":{_place("session_id", members)}')
-    if href:
-        parts.append(f'"meta":{{"href":{_place(href, members)}}}')
-    return NestedShape(tuple(members), row="{" + ",".join(parts) + "}")
+    if href is not None:
+        parts.append(f'"meta":{{"href":{_value(href, members)}}}')
+    return NestedShape(tuple(members), asides(fields), row="{" + ",".join(parts) + "}")
 
 
 def _object(tree: Tree, present: Mapping[str, str], path: str, members: list[Member]) -> str:
@@ -63,18 +64,25 @@ def _object(tree: Tree, present: Mapping[str, str], path: str, members: list[Mem
             member = f"""concat({before}, '"{name}":', {_text(inner)}, {after})"""
             text += _place(f"if({present[place]}, {member}, '')", members, raw=True)
             continue
-        if isinstance(inner, Field):
-            value = _place(inner.shown or inner.expression, members, raw=inner.raw)
-        else:
-            value = _object(inner, present, f"{place}.", members)
+        value = _value(inner, members) if isinstance(inner, Field) else _object(inner, present, f"{place}.", members)
         text += f'{"," if begun else ""}"{name}":{value}'
         begun = True
     return "{" + text + "}"
 
 
+def _value(field: Field, members: list[Member]) -> str:
+    if field.written is None:
+        return _place(field.shown or field.expression, members, raw=field.raw)
+    text, expression = field.written
+    return text.replace("{value}", _place(expression, members, raw=True)) if expression else text
+
+
 def _place(expression: str, members: list[Member], *, raw: bool = False) -> str:
-    members.append(Member("", expression, raw))
-    return f"${{f{len(members) - 1}:{'Raw' if raw else 'JSON'}}}"
+    """Where a value stands; one that stands in several places is one column."""
+    member = Member("", expression, raw)
+    if member not in members:
+        members.append(member)
+    return f"${{f{members.index(member)}:{'Raw' if raw else 'JSON'}}}"
 
 
 def _text(inner: "Field | Tree") -> str:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from query_api.dialects.sps.fields import Field
+from query_api.dialects.sps.fields import Field, asides
 from query_api.shapes import Member, Shape
 
 
@@ -25,7 +25,8 @@ class CsvShape(Shape, frozen=True):
 
 def csv_shape(fields: list[Field]) -> CsvShape:
     members = [Member("key", "session_id")]
-    return CsvShape((*members, *(Member(field.name, field.shown or field.expression) for field in fields)))
+    members += [Member(field.name, field.shown or field.expression) for field in fields]
+    return CsvShape(tuple(members), asides(fields))
 
 
 def header(shape: CsvShape) -> bytes:

@@ -1,5 +1,6 @@
 """What a property is for the query language: where its value stands, and how it is compared."""
 
+from collections.abc import Iterable
 from enum import Enum
 from typing import Any
 
@@ -38,6 +39,11 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     #: What is shown, where that is not what conditions look at; ``raw``: it is JSON text already.
     shown: str = ""
     raw: bool = False
+    #: What is shown with less work for the query, where an item is written: JSON text, in it ``{value}`` for the
+    #: second, an expression of text that needs no quoting; empty where the value is always the same.
+    written: tuple[str, str] | None = None
+    #: What ``shown`` refers to (``Shape.aside``).
+    aside: str = ""
     #: Type of the JSON value, where that is not the kind's.
     type: Any = None
     #: Whether ``fields=*`` has it; the others are there for clients that ask for them by name.
@@ -59,6 +65,11 @@ class Catalogue(msgspec.Struct, frozen=True, kw_only=True):
 
 def catalogue(fields: list[Field], plain: tuple[str, ...], terms: int = 200) -> Catalogue:
     return Catalogue(fields={field.name: field for field in fields}, plain=plain, terms=terms)
+
+
+def asides(fields: Iterable[Field]) -> str:
+    """What these refer to, each once."""
+    return ", ".join(dict.fromkeys(field.aside for field in fields if field.aside))
 
 
 def moment(column: str, zone: str = "") -> str:

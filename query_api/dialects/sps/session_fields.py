@@ -7,7 +7,8 @@ import msgspec
 
 from query_api.dialects.sps.fields import Field, Kind, catalogue, moment
 
-_HREF = "concat('/api/audit/sessions/', encodeURLComponent(session_id))"
+_NAME = "encodeURLComponent(session_id)"
+_HREF = f"concat('/api/audit/sessions/', {_NAME})"
 
 #: The verdict as its upper-case words; a session ended by somebody else than its two ends was terminated.
 _VERDICT = (
@@ -45,16 +46,37 @@ def _port(name: str, column: str) -> Field:
 
 
 def _bool(name: str, expression: str) -> Field:
-    return Field(name=name, kind=Kind.BOOL, expression=f"toBool({expression})")
+    written = (expression, "") if expression in ("true", "false") else None
+    return Field(name=name, kind=Kind.BOOL, expression=f"toBool({expression})", written=written)
 
 
 def _time(name: str, column: str, expression: str, nullable: bool) -> Field:
     return Field(name=name, kind=Kind.TIME, expression=expression, moment=column, nullable=nullable)
 
 
+def _once(name: str, kind: Kind, around: str, what: str, called: str) -> Field:
+    """Something made of what several properties are made of: worked out once, under a name of its own."""
+    return Field(
+        name=name,
+        kind=kind,
+        expression=around.format(what),
+        shown=around.format(f"{called}_of_session"),
+        aside=f"{what} AS {called}_of_session",
+    )
+
+
+def _href(name: str, part: str, listed: bool = True) -> Field:
+    return Field(
+        name=name,
+        kind=Kind.KEYWORD,
+        expression=f"concat({_HREF}, '{part}')" if part else _HREF,
+        written=(f'"/api/audit/sessions/{{value}}{part}"', _NAME),
+        listed=listed,
+    )
+
+
 def _link(name: str) -> Field:
-    href = f"concat({_HREF}, '/{name}')"
-    return _keyword(f"{name}.href", href)
+    return _href(f"{name}.href", f"/{name}")
 
 
 class SpsEmpty(msgspec.Struct, forbid_unknown_fields=True):
@@ -64,26 +86,45 @@ class SpsEmpty(msgspec.Struct, forbid_unknown_fields=True):
 def _nothing(name: str, json: str) -> Field:
     """What the product works out and Sojourn does not."""
     type = {"[]": list[str], "{}": SpsEmpty, "null": None}[json]
-    return Field(name=name, kind=Kind.KEYWORD, expression="''", shown=f"'{json}'", raw=True, type=type)
+    return Field(
+        name=name, kind=Kind.KEYWORD, expression="''", shown=f"'{json}'", raw=True, type=type, written=(json, "")
+    )
 
 
 def _unknown(kind: Kind, type: str, names: str) -> list[Field]:
     """Properties of the product's other parts, which no sensor reports: null, and found by no condition."""
     return [
-        Field(name=name, kind=kind, expression=f"CAST(NULL, 'Nullable({type})')", nullable=True, listed=False)
+        Field(
+            name=name,
+            kind=kind,
+            expression=f"CAST(NULL, 'Nullable({type})')",
+            written=("null", ""),
+            nullable=True,
+            listed=False,
+        )
         for name in names.split()
     ]
 
 
+#: Of a page's sessions, which kinds of these they have events of; looked up once for all.
+_KINDS = ("command", "window_title")
+_OF_PAGE = (
+    "(SELECT groupUniqArray((toString(sensor), session_id, toString(kind))) FROM events"  # noqa: S608 - our kinds
+    f" WHERE kind IN {_KINDS} AND sensor IN {{k0:Array(String)}} AND session_id IN {{k1:Array(String)}})"
+    " AS kinds_of_page"
+)
+
+
 def _has_event(name: str, kind: str) -> Field:
-    """Whether the session has events of a kind: in a page looked up for its sessions alone."""
+    """Whether the session has events of a kind."""
+    assert kind in _KINDS
     events = f"SELECT sensor, session_id FROM events WHERE kind = '{kind}' AND session_id != ''"  # noqa: S608 - our kinds
-    of_page = f"{events} AND sensor IN {{k0:Array(String)}} AND session_id IN {{k1:Array(String)}}"
     return Field(
         name=name,
         kind=Kind.BOOL,
         expression=f"toBool((sensor, session_id) IN ({events}))",
-        shown=f"toBool((sensor, session_id) IN ({of_page}))",
+        shown=f"toBool(has(kinds_of_page, (toString(sensor), session_id, '{kind}')))",
+        aside=_OF_PAGE,
     )
 
 
@@ -118,25 +159,27 @@ _SHOWN = [
     _time("end_time", "ended_at", moment("ended_at", "+00:00"), True),
     _bool("hidden", "false"),
     _keyword("node_id", "toString(reinterpretAsUUID(MD5(sensor)))"),
-    _keyword("origin", "'RECORDING'"),
+    Field(name="origin", kind=Kind.KEYWORD, expression="'RECORDING'", written=('"RECORDING"', "")),
     _bool("phantom", "false"),
     _text("protocol", "upper(protocol)", "protocol"),
     _bool("recording.archived", "false"),
     _nothing("recording.audit_trail.archive", "null"),
-    _keyword("recording.audit_trail.download.href", f"concat({_HREF}, '/audit_trail')"),
+    _href("recording.audit_trail.download.href", "/audit_trail"),
     _text("recording.auth_method", _AUTH_METHOD),
     _text("recording.channel_policy", "if(attributes['channel_policy'] != '', attributes['channel_policy'], category)"),
     _has_event("recording.command_extracted", "command"),
-    _keyword("recording.connection_policy", _POLICY),
-    _keyword("recording.connection_policy_id", f"substring(lower(hex(MD5({_POLICY}))), 1, 23)"),
+    _once("recording.connection_policy", Kind.KEYWORD, "{}", _POLICY, "policy"),
+    _once("recording.connection_policy_id", Kind.KEYWORD, "substring(lower(hex(MD5({}))), 1, 23)", _POLICY, "policy"),
     _int("recording.content_reference_id", "toInt64(bitShiftRight(cityHash64(sensor, session_id), 11))"),
-    _bool("recording.has_accepted_channel", f"{_VERDICT} = 'ACCEPT' AND event_count > 0"),
+    _once(
+        "recording.has_accepted_channel", Kind.BOOL, "toBool({} = 'ACCEPT' AND event_count > 0)", _VERDICT, "verdict"
+    ),
     _keyword("recording.index_status", _INDEX_STATUS),
     _text("recording.network_id", "location"),
     *_address("recording.server_local", "server", _SERVER_NAME),
     _keyword("recording.session_id", "concat('svc/', session_id, '/', sensor)"),
     *_address("recording.target", "server", _SERVER_NAME),
-    _keyword("recording.verdict", _VERDICT),
+    _once("recording.verdict", Kind.KEYWORD, "{}", _VERDICT, "verdict"),
     _has_event("recording.window_title_extracted", "window_title"),
     _int("revision", "toInt64(version)"),
     *_address("server", "server", _SERVER_NAME),
@@ -144,11 +187,11 @@ _SHOWN = [
     _text("user.id", "user_id"),
     _text("user.name", "user", "lowerUTF8(user)"),
     _text("user.server_username", _SERVER_USER),
-    _keyword("verdict", _VERDICT),
+    _once("verdict", Kind.KEYWORD, "{}", _VERDICT, "verdict"),
 ]
 
 _BY_NAME = [
-    _keyword("trail_download_link", f"concat({_HREF}, '/audit_trail')", listed=False),
+    _href("trail_download_link", "/audit_trail", listed=False),
     _text("user.gateway_username", "user", listed=False),
     _text("server.address", "server_ip", "lower(server_ip)", listed=False),
     *_unknown(
@@ -193,5 +236,5 @@ _PLAIN = (
 
 SESSION = catalogue([*_SHOWN, *_BY_NAME], _PLAIN)
 
-#: Path of a session, as an expression.
-HREF = _HREF
+#: Path of a session.
+HREF = _href("href", "")
