@@ -1,4 +1,4 @@
-"""NetAlertX's own database file, read row by row: its table Events."""
+"""NetAlertX's own database file, read row by row: its table Events, and the names in its table Devices."""
 
 import asyncio
 import sqlite3
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from producers.files import STDIN, UnreadableFileError
 from producers.lines import Line
-from producers.tables import require_columns, row_of
+from producers.tables import EVENT_MOMENT, NAME_MOMENT, require_columns, row_of
 
 _MAGIC = b"SQLite format 3\0"
 _TOGETHER = 2_000
@@ -27,27 +27,43 @@ def is_database(path: str) -> bool:
         return False
 
 
-async def event_rows(path: str, zone: ZoneInfo, stop: asyncio.Event) -> AsyncIterator[list[Line]]:
-    """The rows of Events in the order they were written, as JSON. The database is only read.
+#: What of Devices is read; the file of an older NetAlertX has other columns, and is read without names.
+_COLUMNS = frozenset({"devMac", "devName", "devOwner", "devLastIP", "devLastConnection"})
+_NAMES = (
+    "SELECT devMac, devName, devOwner, devLastIP, devLastConnection FROM Devices"
+    " WHERE devMac != '' AND devName != '' AND devLastConnection != '' ORDER BY devMac"
+)
 
-    Raises UnreadableFileError where there is no such table, or not the columns that are needed.
+
+async def event_rows(path: str, zone: ZoneInfo, stop: asyncio.Event) -> AsyncIterator[list[Line]]:
+    """The rows of Events in the order they were written, then those of Devices, as JSON. The database is only read.
+
+    Raises UnreadableFileError where there is no table Events, or not the columns that are needed.
     """
     number = 0
     try:
         database = sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, check_same_thread=False)
         try:
             rows = await asyncio.to_thread(database.execute, "SELECT * FROM Events ORDER BY rowid")
-            names = [column[0] for column in rows.description]
-            require_columns(names)
-            while not stop.is_set() and (some := await asyncio.to_thread(rows.fetchmany, _TOGETHER)):
-                lines = []
-                for row in some:
-                    number += 1
-                    values = [each.decode(errors="replace") if isinstance(each, bytes) else each for each in row]
-                    value = row_of(dict(zip(names, values, strict=True)), zone)
-                    lines.append(Line(number, len(value), value))
-                yield lines
+            require_columns([column[0] for column in rows.description])
+            for cursor, moment in ((rows, EVENT_MOMENT), (_names(database), NAME_MOMENT)):
+                while cursor and not stop.is_set() and (some := await asyncio.to_thread(cursor.fetchmany, _TOGETHER)):
+                    columns = [column[0] for column in cursor.description]
+                    values = [row_of(_record(columns, row), zone, moment) for row in some]
+                    yield [Line(number + n, len(value), value) for n, value in enumerate(values, 1)]
+                    number += len(some)
         finally:
             database.close()
     except sqlite3.Error as error:
         raise UnreadableFileError(f"SQLite: {error}") from error
+
+
+def _names(database: sqlite3.Connection) -> sqlite3.Cursor | None:
+    """None where the file has no such columns."""
+    there = {row[1] for row in database.execute("PRAGMA table_info(Devices)")}
+    return database.execute(_NAMES) if there >= _COLUMNS else None
+
+
+def _record(columns: list[str], row: tuple[object, ...]) -> dict[str, object]:
+    values = (each.decode(errors="replace") if isinstance(each, bytes) else each for each in row)
+    return dict(zip(columns, values, strict=True))

@@ -19,7 +19,9 @@ from schemas.settings import Settings, SettingsError
 
 #: Columns of NetAlertX's table Events without which a row says nothing.
 EVENT_COLUMNS = ("eve_MAC", "eve_DateTime", "eve_EventType")
-MOMENT_COLUMN = "eve_DateTime"
+EVENT_MOMENT = "eve_DateTime"
+#: The same of its table Devices.
+NAME_MOMENT = "devLastConnection"
 
 _encode = msgspec.json.Encoder().encode
 _NUMBERS = frozenset({"time", "interval", "double", "count", "int", "port"})
@@ -141,9 +143,9 @@ def require_columns(names: Sequence[str]) -> None:
         raise UnreadableFileError(f"there is no column {missing}; the first line has {', '.join(names)[:200]}")
 
 
-def row_of(row: dict[str, object], zone: ZoneInfo) -> bytes:
-    """One row as JSON; its time gets the offset that the zone had then, where it has none."""
-    moment = row.get(MOMENT_COLUMN)
+def row_of(row: dict[str, object], zone: ZoneInfo, column: str = EVENT_MOMENT) -> bytes:
+    """One row as JSON; the time in ``column`` gets the offset that the zone had then, where it has none."""
+    moment = row.get(column)
     if isinstance(moment, str):
         try:
             read = datetime.fromisoformat(moment.strip())
@@ -151,5 +153,5 @@ def row_of(row: dict[str, object], zone: ZoneInfo) -> bytes:
             # The decoder says what is wrong with it.
             return _encode(row)
         if read.tzinfo is None:
-            row = {**row, MOMENT_COLUMN: read.replace(tzinfo=zone).isoformat(sep=" ")}
+            row = {**row, column: read.replace(tzinfo=zone).isoformat(sep=" ")}
     return _encode(row)

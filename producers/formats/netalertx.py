@@ -1,7 +1,8 @@
 """NetAlertX's events of devices, and scans of a network (docs/formats/netalertx.md; hard-questions: NetAlertX tables).
 
 A row of its table Events is one JSON object by the names of the columns; `sojourn produce netalertx` makes them of CSV
-and SQLite files. A line of a scan is ``{time, mac, ip, name?, vendor?}``: a device that was seen.
+and SQLite files, and of a SQLite file's table Devices, which says what devices are called. A line of a scan is
+``{time, mac, ip, name?, vendor?}``: a device that was seen.
 """
 
 from collections.abc import Mapping
@@ -55,12 +56,30 @@ class Seen(msgspec.Struct, gc=False):
     sensor: str = ""
 
 
+class Known(msgspec.Struct, gc=False):
+    """A row of Devices: what a device is called, whether it is there or not."""
+
+    moment: Moment | None = msgspec.field(name="devLastConnection", default=None)
+    mac: str = msgspec.field(name="devMac", default="")
+    name: str = msgspec.field(name="devName", default="")
+    owner: str = msgspec.field(name="devOwner", default="")
+    ip: str = msgspec.field(name="devLastIP", default="")
+    sensor: str = ""
+
+
+#: What NetAlertX calls devices without a name.
+_NAMELESS = frozenset({"(unknown)", "(name not found)"})
+
+
 def _nothing(line: object) -> None:
     """Rows are few: they are read field by field, and nothing is taken out of them."""
 
 
 _rows = LineReader(
     EventRow, "eve_DateTime", ("eve_MAC", "eve_IP", "sensor"), _nothing, required=("eve_MAC", "eve_EventType")
+)
+_known = LineReader(
+    Known, "devLastConnection", ("devMac", "devLastIP", "sensor"), _nothing, required=("devMac", "devName")
 )
 _seen = LineReader(Seen, "time", ("mac", "ip", "sensor"), _nothing, required=("mac",))
 
@@ -74,6 +93,8 @@ def decode_netalertx(value: bytes) -> list[Decoded] | Rejection:
         return fields
     if "mac" in fields and "eve_MAC" not in fields:
         return _device(fields, repaired)
+    if "devMac" in fields:
+        return _name(fields, repaired)
     read = _rows.read_fields(fields, repaired)
     return read if isinstance(read, Rejection) else _event(read)
 
@@ -138,3 +159,29 @@ def _device(fields: Fields, repaired: bool) -> list[Decoded] | Rejection:
     )
     _seen.finish(event, read)
     return [Decoded(event, connection)]
+
+
+def _name(fields: Fields, repaired: bool) -> list[Decoded] | Rejection:
+    """It is no sign of life: no session begins or goes on with it."""
+    read = _known.read_fields(fields, repaired)
+    if isinstance(read, Rejection):
+        return read
+    known, time = read.line, read.time
+    if not known.mac.strip():
+        return Rejection(Reason.BAD_VALUE, "devMac", "the address of a device")
+    name = "" if known.name in _NAMELESS else known.name
+    event = Event(
+        sensor=known.sensor or NETALERTX,
+        time=time,
+        kind=OTHER,
+        category="device",
+        mac=known.mac,
+        client_ip=known.ip,
+        data=name,
+    )
+    _known.finish(event, read, more={"name": _encoded(name), "owner": _encoded(known.owner)})
+    return [Decoded(event, alone=True)]
+
+
+def _encoded(text: str) -> msgspec.Raw:
+    return msgspec.Raw(msgspec.json.encode(text))

@@ -136,6 +136,45 @@ def test_a_database_gives_its_events_in_order(tmp_path: Path) -> None:
         assert not isinstance(DECODERS["netalertx"](line.value), Rejection)
 
 
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        ("devMac, devName, devOwner, devLastIP, devLastConnection, devVendor", 2),
+        # Of an older product.
+        ("dev_MAC, dev_Name, dev_Owner, dev_LastIP, dev_LastConnection, dev_Vendor", 0),
+    ],
+)
+def test_a_database_gives_the_names_of_its_devices(tmp_path: Path, columns: str, rows: int) -> None:
+    path = tmp_path / "app.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE Events (eve_MAC, eve_DateTime, eve_EventType)")
+        database.execute(f"CREATE TABLE Devices ({columns})")
+        named = ("10.0.0.1", "2025-08-01 10:00:00", "ACME")
+        database.executemany(
+            "INSERT INTO Devices VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                ("AA:BB:CC:00:11:22", "tv", "Ada", *named),
+                ("AA:BB:CC:00:11:23", "", "", *named),
+                ("AA:BB:CC:00:11:21", "radio", None, *named),
+                ("AA:BB:CC:00:11:24", "never there", "", "", None, ""),
+            ],
+        )
+    database.close()
+
+    async def read() -> list[Line]:
+        return [line async for some in event_rows(str(path), BERLIN, asyncio.Event()) for line in some]
+
+    found = asyncio.run(read())
+    assert [line.number for line in found] == list(range(1, rows + 1))
+    assert [(row["devName"], row["devLastConnection"]) for row in records(found)] == [
+        ("radio", "2025-08-01 10:00:00+02:00"),
+        ("tv", "2025-08-01 10:00:00+02:00"),
+    ][:rows]
+    for line in found:
+        assert line.value is not None
+        assert not isinstance(DECODERS["netalertx"](line.value), Rejection)
+
+
 def test_another_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as database:

@@ -22,6 +22,14 @@ ROW: dict[str, Any] = {
 }
 SEEN = {"time": "2025-08-01T10:00:00Z", "mac": "AA:BB:CC:00:11:22", "ip": "192.168.1.5", "name": "tv", "vendor": "Acme"}
 
+KNOWN = {
+    "devMac": "AA:BB:CC:00:11:22",
+    "devName": "tv",
+    "devOwner": "Ada",
+    "devLastIP": "192.168.1.5",
+    "devLastConnection": "2025-08-01 10:00:00",
+}
+
 
 def decoded(row: dict[str, Any]) -> Decoded:
     records = decode_netalertx(json.dumps(row).encode())
@@ -92,6 +100,22 @@ def test_a_device_that_a_scan_found_is_there() -> None:
     assert json.loads(bytes(record.event.details)) == {"name": "tv", "vendor": "Acme"}
 
 
+def test_what_a_device_is_called_is_no_sign_of_life() -> None:
+    record = decoded(KNOWN)
+    event = record.event
+    assert (record.connection, record.alone) == (None, True)
+    assert (event.time, event.mac, event.client_ip, event.data) == (TEN, KNOWN["devMac"], "192.168.1.5", "tv")
+    assert (event.category, event.kind) == ("device", "other")
+    details = json.loads(bytes(event.details))
+    assert (details["name"], details["owner"]) == ("tv", "Ada")
+    assert json.loads(bytes(decoded({**KNOWN, "devName": 7, "devOwner": None}).event.details))["name"] == "7"
+
+
+@pytest.mark.parametrize("name", ["(unknown)", "(name not found)"])
+def test_a_device_without_a_name_is_called_nothing(name: str) -> None:
+    assert json.loads(bytes(decoded({**KNOWN, "devName": name}).event.details))["name"] == ""
+
+
 @pytest.mark.parametrize(
     ("row", "reason", "field"),
     [
@@ -103,6 +127,9 @@ def test_a_device_that_a_scan_found_is_there() -> None:
         ({**ROW, "eve_DateTime": "Monday"}, Reason.BAD_TIME, "eve_DateTime"),
         ({**SEEN, "mac": " "}, Reason.BAD_VALUE, "mac"),
         ({"mac": "aa"}, Reason.MISSING_FIELD, "time"),
+        ({**KNOWN, "devMac": " "}, Reason.BAD_VALUE, "devMac"),
+        ({**KNOWN, "devName": None}, Reason.MISSING_FIELD, "devName"),
+        ({**KNOWN, "devLastConnection": "Monday"}, Reason.BAD_TIME, "devLastConnection"),
         ({}, Reason.MISSING_FIELD, "eve_DateTime"),
     ],
 )
