@@ -83,3 +83,49 @@ def test_names_that_were_said_before_there_was_a_table_for_them_are_taken_over(
             ("aabbcc001122", "AA:BB:CC:00:11:22", "printer", "Ada")
         ]
     _drop(settings)
+
+
+def test_a_session_that_is_retention_locked_outlives_its_days_until_it_is_unlocked(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(stack, "from_before_locks")
+    # Nothing is old before the rule is replaced.
+    lasting = msgspec.structs.replace(settings.clickhouse, sessions_ttl_days=4000)
+    before = next(one.number for one in migrations(Values()) if one.name.endswith("_retention_locked.sql")) - 1
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "migrations", lambda values: migrations(values)[:before])
+        schema.apply_tables(msgspec.structs.replace(settings, clickhouse=lasting))
+    store = settings.clickhouse
+    with clickhouse_connect.get_client(
+        dsn=store.url, username="admin", password=store.writer_password, database=store.database
+    ) as client:
+
+        def add(session: str, revision: int, *, locked: bool, days: int) -> None:
+            client.command(
+                "INSERT INTO sessions (sensor, session_id, state, started_at, last_activity_at, revision, created_at,"
+                " modified_at, retention_locked) SELECT 's', {id:String}, 'closed', moment, moment, {revision:UInt64},"
+                " moment, now64(6) - toIntervalDay({days:Int64}) AS moment, {locked:UInt8}",
+                parameters={"id": session, "revision": revision, "days": days, "locked": int(locked)},
+            )
+
+        def left() -> list[str]:
+            client.command("OPTIMIZE TABLE sessions FINAL", settings={"mutations_sync": 2, "alter_sync": 2})
+            return [row[0] for row in client.query("SELECT session_id FROM sessions_all ORDER BY 1").result_rows]
+
+        add("locked", 1, locked=True, days=400)
+        add("forgotten", 1, locked=False, days=400)
+        add("young", 1, locked=False, days=300)
+        # An expired version from before the lock does not take the session with it, nor one from before it was opened.
+        add("locked later", 1, locked=False, days=500)
+        add("locked later", 2, locked=True, days=400)
+        assert schema.apply_tables(settings)
+        assert left() == ["locked", "locked later", "young"]
+        add("locked", 2, locked=False, days=0)
+        assert left() == ["locked", "locked later", "young"]
+        # A year on.
+        client.command(
+            "ALTER TABLE sessions UPDATE modified_at = now64(6) - toIntervalDay(366) WHERE session_id = 'locked'",
+            settings={"mutations_sync": 2},
+        )
+        assert left() == ["locked later", "young"]
+    _drop(settings)
