@@ -6,7 +6,7 @@ counts alike, and with the primary key. So no dialect can forget it, whatever SQ
 
 import re2
 
-from query_api.regexes import InvalidRegexError, compiled
+from schemas.regexes import InvalidRegexError, compiled
 
 #: Every table that a reader may see and that has a column ``sensor``; an integration test compares it with ClickHouse.
 TABLES = ("device_facts", "events", "events_by_hour", "sessions", "sessions_by_hour", "sps_snapshot_keys")

@@ -7,7 +7,7 @@ import re2
 
 from query_api.auth.sensors import sees
 from query_api.errors import BadRequestError
-from query_api.regexes import InvalidRegexError, compiled
+from schemas.regexes import InvalidRegexError, compiled
 
 #: Names whose answer is kept. Sensors and kinds are few; whoever sends ever new ones only makes this slower.
 _KEPT = 4096

@@ -7,8 +7,8 @@ the same block. Without rules the insert has no such column, and costs what it a
 from collections.abc import Mapping
 
 import msgspec
-import re2
 
+from schemas.regexes import InvalidRegexError, compiled
 from schemas.settings import SettingsError
 
 #: Rules at most, and characters of one regex: they travel with every insert.
@@ -47,11 +47,7 @@ def _check(name: str, regex: str) -> None:
         raise SettingsError(f"sink.alerts: {name!r} must have a name and a regex")
     if len(regex) > _CHARACTERS or len(name) > _CHARACTERS:
         raise SettingsError(f"sink.alerts: {name[:64]!r} has more than {_CHARACTERS} characters")
-    options = re2.Options()
-    options.log_errors = False
     try:
-        re2.compile(regex, options)
-    except re2.error as error:
-        reason = error.args[0] if error.args else "it cannot be compiled"
-        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise SettingsError(f"sink.alerts: the regex of {name!r} is not RE2: {text}") from None
+        compiled(regex)
+    except InvalidRegexError as error:
+        raise SettingsError(f"sink.alerts: the regex of {name!r} is not RE2: {error}") from None
