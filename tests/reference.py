@@ -25,6 +25,7 @@ def sessions_of(records: list[Connection], limits: Sessions, reached: dict[str, 
     keys: dict[Key, dict[tuple[str, int], Connection]] = defaultdict(dict)
     for record in records:
         ends = f"{record.client_ip}:{record.client_port}", f"{record.server_ip}:{record.server_port}"
+        ends = (record.process,) if record.process else ends  # type: ignore[assignment]
         mac = record.mac.lower().replace(":", "")
         named = (record.sensor, record.session_id) if record.session_id else (mac,) if mac else ()
         keys[named or (record.sensor, record.protocol, *ends)][record.source, record.positions[0]] = record

@@ -179,6 +179,111 @@ class Flows(Sensor):
             yield end, _ours(Connection(action=Action.DISCONNECT, time=end, **one))
 
 
+class Honeytrap(Sensor):
+    """A honeypot that says nothing when a connection opens: any event opens its session, and silence may end it."""
+
+    speed = 10.0
+    rate = 8.0
+
+    def __init__(self, name: str, seed: int, began: int) -> None:
+        # Its sensors are all called so; what tells them apart is their token.
+        super().__init__(f"services/{name}", seed, began)
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        # The last word is no session for itself: what nothing opens is remembered for a grace only.
+        lasts = min(self._lasts(), 100.0)
+        moments = [start, *self._moments(start, lasts, 4)]
+        for time in moments:
+            if self.random.random() < 0.5:
+                user = self.random.choice(("root", "pi"))
+                more = {"type": "password-authentication", "ssh.username": user, "ssh.password": "123456"}
+                yield self._row(number, time, Action.ACTIVITY, more, user)
+            else:
+                yield self._row(number, time, Action.ACTIVITY, {"type": "shell", "ssh.command": "ls"})
+        if self.random.random() < 0.7:
+            yield self._row(number, start + round(lasts * SECOND), Action.DISCONNECT, {"type": "ssh-session"})
+
+    def _row(self, number: int, time: int, action: Action, more: dict[str, str], user: str = "") -> tuple[int, Sent]:
+        token, session_id = self.name.removeprefix("services/"), f"{self.name}-{number}"
+        ends = {"client_ip": "198.51.100.77", "client_port": 1024 + number % 60_000, "server_ip": "10.0.0.5"}
+        says = Connection(
+            action=action,
+            opens=action is Action.ACTIVITY,
+            sensor=self.name,
+            time=time,
+            session_id=session_id,
+            protocol="ssh",
+            category="ssh",
+            token=token,
+            server_port=8022,
+            user=user,
+            # These only come once a login has worked.
+            attributes={} if user else {"authenticated": "true"},
+            **ends,
+        )
+        body = {
+            "category": "ssh",
+            "sensor": "services",
+            "token": token,
+            "date": rfc3339(time),
+            "source-ip": says.client_ip,
+            "source-port": says.client_port,
+            "destination-ip": says.server_ip,
+            "destination-port": says.server_port,
+            "ssh.sessionid": session_id,
+            **more,
+        }
+        return time, Sent(topics.native_topic("honeytrap"), session_id.encode(), _encode(body), says)
+
+
+class Sshd(Sensor):
+    """OpenSSH's server in the journal: connections have the number of their process, and no id."""
+
+    speed = 2.0
+    rate = 6.0
+    late = False
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        user, lasts = self.random.choice(("root", "admin")), self.random.uniform(0.5, 60)
+        client = f"203.0.113.88 port {1024 + number % 60_000}"
+        yield self._line(number, start, Action.CONNECT, f"Connection from {client} on 192.0.2.8 port 22")
+        for time in self._moments(start, lasts, 2):
+            outcome = self.random.choice(("Failed", "Accepted"))
+            says = f"{outcome} password for {user} from {client} ssh2"
+            yield self._line(number, time, Action.ACTIVITY, says, user)
+        if self.random.random() < 0.7:
+            end = start + round(lasts * SECOND)
+            yield self._line(number, end, Action.DISCONNECT, f"Connection closed by {client} [preauth]")
+
+    def _line(self, number: int, time: int, action: Action, message: str, user: str = "") -> tuple[int, Sent]:
+        pid, boot = str(1000 + number), "0123456789abcdef"
+        says = Connection(
+            action=action,
+            sensor=self.name,
+            time=time,
+            process=f"{boot}/{pid}",
+            protocol="ssh",
+            token=boot,
+            client_ip="203.0.113.88",
+            client_port=1024 + number % 60_000,
+            user=user,
+        )
+        if action is Action.CONNECT:
+            says.server_ip, says.server_port = "192.0.2.8", 22
+        if user:
+            login = "success" if message.startswith("Accepted") else "failed"
+            says.attributes = {"login": login, "method": "password"}
+        body = {
+            "__REALTIME_TIMESTAMP": str(time),
+            "_HOSTNAME": self.name,
+            "_BOOT_ID": boot,
+            "_PID": pid,
+            "SYSLOG_IDENTIFIER": "sshd",
+            "MESSAGE": message,
+        }
+        return time, Sent(topics.native_topic("sshd"), pid.encode(), _encode(body), says)
+
+
 class Vandal(Sensor):
     """Publishes what no decoder takes, to every topic."""
 
@@ -216,6 +321,8 @@ def all_sensors(seed: int, now: int) -> list[Sensor]:
         (Door, "door-1", now),
         (Door, "door-2", now),
         (Flows, "flows", now),
+        (Honeytrap, "honeytrap", year_ago),
+        (Sshd, "sshd", now),
         (Vandal, "vandal", now),
     ]
     return [make(f"chaos-{name}", seed, began) for make, name, began in made]

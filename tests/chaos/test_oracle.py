@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from schemas.settings import Sessions, Settings, Sink
 from tests.chaos.house import House
 from tests.chaos.ledger import Ledger, Publishing, publish
 from tests.chaos.proxy import Proxy
+from tests.chaos.readers import Readers
 from tests.chaos.schedule import schedule
 from tests.chaos.sensor import Sensor
 from tests.chaos.sensors import Fresh, all_sensors
@@ -106,6 +108,7 @@ def test_after_every_fault_there_is_once_what_was_acknowledged_and_nothing_else(
         ledger = Ledger()
         sensors = all_sensors(SEED, time.time_ns() // 1000)
         publishing = Publishing(stack.settings.kafka, sensors, ledger)
+        readers = Readers(str(house.api))
         try:
             deeds = schedule(SEED, seconds, stack.settings.kafka.session_timeout, broker_keeps=kind == "kafka")
             began = time.monotonic()
@@ -118,10 +121,14 @@ def test_after_every_fault_there_is_once_what_was_acknowledged_and_nothing_else(
                     house.do(deed)
             house.calm()
         finally:
+            readers.end()
             publishing.end()
         settle(house, stack, ledger, sensors)
+        assert not readers.complaints(), house.told("\n".join(readers.complaints()))
         lasted = time.monotonic() - began
         _say(f"{len(ledger.acknowledged)} records, {len(deeds)} deeds, {house.cuts} cuts, {lasted:.0f} s")
+        answers = Counter(status for (_, status), count in readers.answers.items() for _ in range(count))
+        _say(f"answers of the API by status, 0 for none: {dict(answers)}")
 
 
 def settle(house: House, stack: Stack, ledger: Ledger, sensors: list[Sensor]) -> None:
