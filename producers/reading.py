@@ -13,11 +13,15 @@ from producers.following import Following
 from producers.formats import Rejection
 from producers.journal import PREFIX, journal_batches
 from producers.lines import Line
-from producers.positions import Positions
+from producers.positions import Positions, default_path
 from producers.produce_report import Report
 from producers.record_ids import RecordIds
+from producers.scans import Scans
 from producers.tables import Table, converted, table_of, zone_of
 from schemas.settings import Settings
+
+#: The format whose files may be scans of a network.
+_SCANNED = "netalertx"
 
 _Source = AsyncGenerator[Batch, None]
 
@@ -43,8 +47,9 @@ def read_all(
     What a source could not give stands in the report. Raises SettingsError.
     """
     begin = table_of(format_name, settings) or _Plain
+    scans = Scans(default_path(settings.data, "netalertx-scans", settings.kafka.bootstrap, ()))
     if positions is None:
-        return _in_turn(settings, format_name, paths, begin, stop, report)
+        return _in_turn(settings, format_name, paths, begin, scans, stop, report)
     longest = settings.kafka.max_message_bytes
     sources: list[tuple[str, _Source]] = []
     files = []
@@ -61,7 +66,36 @@ def read_all(
         # Its own dict: what could not be read may be readable later.
         report.unreadable = following.failed
         sources.append(("", following.batches(stop)))
-    return _at_once(sources, report)
+    batches = _at_once(sources, report)
+    return batches if format_name != _SCANNED else _compared(batches, scans, stop, report, follow=True)
+
+
+async def _compared(
+    batches: _Source, scans: Scans, stop: asyncio.Event, report: Report, *, follow: bool
+) -> AsyncGenerator[Batch, None]:
+    """With what scans of a network say when they are compared. A scan that is followed is complete when the next one
+    begins, else at the end of its file."""
+    path, number, ids = "", 0, RecordIds()
+
+    def keeping(delivered: Callable[[], None]) -> Callable[[], None]:
+        def both() -> None:
+            scans.save()
+            delivered()
+
+        return both
+
+    try:
+        async with aclosing(batches):
+            async for batch in batches:
+                path, number, ids = batch.path, batch.lines[-1].number, batch.ids
+                yield Batch(path, scans.compared(batch.lines), ids, keeping(batch.delivered))
+        if not follow and not stop.is_set():
+            yield Batch(path, scans.ended(number), ids, scans.save)
+    except UnreadableFileError as error:
+        report.unreadable[path] = str(error)
+    finally:
+        if follow:
+            scans.close()
 
 
 async def _in_turn(
@@ -69,6 +103,7 @@ async def _in_turn(
     format_name: str,
     paths: Sequence[str],
     begin: Callable[[], Table],
+    scans: Scans,
     stop: asyncio.Event,
     report: Report,
 ) -> AsyncGenerator[Batch, None]:
@@ -76,19 +111,24 @@ async def _in_turn(
     sizes = [size_of(path) for path in files]
     report.bytes_total = None if None in sizes else sum(size for size in sizes if size is not None)
     longest = settings.kafka.max_message_bytes
-    for path in files:
-        source = (
-            journal_batches(path, format_name, longest, stop, _counting(report), None)
-            if path.startswith(PREFIX)
-            else _file(path, format_name, settings, begin, stop, report)
-        )
-        try:
-            async for batch in source:
-                yield batch
-        except UnreadableFileError as error:
-            report.unreadable[path] = str(error)
-        if stop.is_set():
-            return
+    try:
+        for path in files:
+            source = (
+                journal_batches(path, format_name, longest, stop, _counting(report), None)
+                if path.startswith(PREFIX)
+                else _file(path, format_name, settings, begin, stop, report)
+            )
+            if format_name == _SCANNED:
+                source = _compared(source, scans, stop, report, follow=False)
+            try:
+                async for batch in source:
+                    yield batch
+            except UnreadableFileError as error:
+                report.unreadable[path] = str(error)
+            if stop.is_set():
+                return
+    finally:
+        scans.close()
 
 
 async def _file(
