@@ -1,12 +1,15 @@
 """A full disk, a read-only table, a changed schema: the sink waits and says so; nothing is acknowledged or lost."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
+from deploy.embedded.clickhouse import clickhouse_answers
 from producers.kafka.publisher import Publisher
 from query_api.health import Health
 from schemas.topics import DEAD_LETTERS, EVENTS
@@ -58,6 +61,41 @@ async def settled(sink: Sink) -> int:
     return sum(committed)
 
 
+async def holds(sink: Sink, amount: int) -> bool:
+    return await settled(sink) == amount
+
+
+class Trouble(NamedTuple):
+    """What happens, how it is mended, and what ClickHouse says meanwhile."""
+
+    name: str
+    break_it: Callable[[], Awaitable[object]]
+    mend_it: Callable[[], Awaitable[object]]
+    words: str
+
+
+async def waited_out(
+    trouble: Trouble, sink: Sink, publisher: Publisher, client: AsyncClient, numbers: Sequence[int]
+) -> None:
+    """These events come while there is trouble: none is acknowledged before it is over, and then all are."""
+    name, partitions = trouble.name, sink._settings.kafka.partitions
+    await trouble.break_it()
+    retried = sink.counters.values.get("inserts_retried_total", 0)
+    await publish_events(publisher, "s", numbers, partitions)
+
+    async def says_so() -> bool:
+        beat = sink.heartbeat()
+        return trouble.words in beat.message and beat.counters.get("inserts_retried_total", 0) > retried + 2
+
+    await until(f"{name}: the heartbeat says so", says_so, 150)
+    assert await settled(sink) == numbers[0], f"{name}: nothing is acknowledged"
+    await trouble.mend_it()
+    end = numbers[-1] + 1
+    await until_stored(client, "s", range(end), 120)
+    await until(f"{name}: all is acknowledged", lambda: holds(sink, end), 120)
+    assert sink.heartbeat().message == ""
+
+
 # Servers of its own: it breaks the table of events, again and again.
 async def test_whatever_happens_to_the_table_is_waited_out_and_nothing_is_acknowledged_meanwhile(
     own_stack: Stack,
@@ -68,30 +106,48 @@ async def test_whatever_happens_to_the_table_is_waited_out_and_nothing_is_acknow
         await until_stored(client, "s", range(100), 60)
         count = 100
 
-        def holds(amount: int) -> Callable[[], Awaitable[bool]]:
-            async def enough() -> bool:
-                return await settled(sink) == amount
-
-            return enough
-
-        await until("the first are acknowledged", holds(100), 60)
+        await until("the first are acknowledged", lambda: holds(sink, count), 60)
         for name, (break_it, mend_it, words) in TROUBLES.items():
-            await admin.command(break_it)
-            retried = sink.counters.values.get("inserts_retried_total", 0)
-            await publish_events(publisher, "s", range(count, count + ROWS), partitions)
-
-            async def says_so(words: str = words, retried: int = retried) -> bool:
-                beat = sink.heartbeat()
-                return words in beat.message and beat.counters.get("inserts_retried_total", 0) > retried + 2
-
-            await until(f"{name}: the heartbeat says so", says_so, 150)
-            assert await settled(sink) == count, f"{name}: nothing is acknowledged"
-            await admin.command(mend_it)
-            count += ROWS
-            await until_stored(client, "s", range(count), 120)
-            await until(f"{name}: all is acknowledged", holds(count), 120)
-            assert sink.heartbeat().message == ""
+            trouble = Trouble(name, partial(admin.command, break_it), partial(admin.command, mend_it), words)
+            await waited_out(trouble, sink, publisher, client, range(count, count := count + ROWS))
         assert await numbers_of(client, "s") == list(range(count))
+        assert not [m for m in await messages(own_stack.settings, DEAD_LETTERS) if m.value is not None]
+
+
+# The embedded server's users stand in a file that it reads when it starts.
+async def test_a_writer_that_lost_its_right_to_insert_is_waited_for(own_stack: Stack) -> None:
+    store_ = own_stack.store
+    if store_ is None:
+        pytest.skip(f"the users of --stack={own_stack.kind} are not ours to change")
+    assert own_stack.folder is not None
+    (users,) = own_stack.folder.rglob("users.xml")
+    whole = users.read_text()
+    database = own_stack.settings.clickhouse.database
+    every, left = f"GRANT ALL ON {database}.*", f"GRANT SELECT ON {database}.*</query><query>GRANT INSERT ON {database}"
+    assert every in whole
+
+    async def restarted(text: str) -> None:
+        store_.child.kill()
+        store_.child.wait(20)
+        users.write_text(text)
+        store_.child.start()
+
+        async def answers() -> bool:
+            return clickhouse_answers(store_)
+
+        await until("ClickHouse is back", answers, 60)
+
+    async with running(own_stack) as (sink, publisher, client, _):
+        await publish_events(publisher, "s", range(100), own_stack.settings.kafka.partitions)
+        await until_stored(client, "s", range(100), 60)
+        await until("the first are acknowledged", lambda: holds(sink, 100), 60)
+        revoked = Trouble(
+            "REVOKE INSERT ON events",
+            lambda: restarted(whole.replace(every, f"{left}.sink_owners", 1)),
+            lambda: restarted(whole),
+            "Code: 497",
+        )
+        await waited_out(revoked, sink, publisher, client, range(100, 100 + ROWS))
         assert not [m for m in await messages(own_stack.settings, DEAD_LETTERS) if m.value is not None]
 
 
