@@ -19,9 +19,9 @@ from query_api.dialects.honeytrap_request import NUMBER, SIZE, Request
 from query_api.errors import ApiError, UpgradeRequiredError
 from query_api.keys import GATE, reader_of
 from query_api.listing import read_page
-from query_api.live.channel import Batch, Subscription
+from query_api.live.channel import BATCH_RECORDS, KEPT_RECORDS, Batch, Subscription
 from query_api.live.items import VIEWS, View
-from query_api.live.matching import Wish
+from query_api.live.matching import Matcher, Wish
 from query_api.live.tail import TAIL
 from query_api.owners import owner_of
 from query_api.paging import Page
@@ -37,6 +37,8 @@ SEND_BUFFER = 256 << 10
 #: Bytes of a request; the largest one that makes sense is two lists of a hundred regexes.
 _REQUEST_BYTES = 1 << 20
 _GOODBYE_SECONDS = 1.0
+#: Batches that a client may still take of what it asked for before: as many as wait at most.
+_LAST_BATCHES = -(-KEPT_RECORDS // BATCH_RECORDS)
 
 _VIEWS = {"events": EVENTS_VIEW, "sessions": SESSIONS_VIEW}
 
@@ -148,7 +150,7 @@ class _Client:
 
     async def _answer(self, asked: Asked) -> bytes:
         """The rows; what comes later than they were read is pushed, so the pushes are asked for first."""
-        self._listen_for(asked.view, asked.request)
+        await self._listen_for(asked.view, asked.request)
         page = asked.request.page
         with self._request.app[GATE].place(self._principal):
             total, matched, rows = await read_page(
@@ -159,14 +161,20 @@ class _Client:
             return message.reply(asked.view, rows, {**counts, "truncated": matched > REPLY_ROWS})
         return message.reply(asked.view, rows, {SIZE: page.size, NUMBER: page.number, **counts})
 
-    def _listen_for(self, view: View, request: Request) -> None:
-        """The filters of a view's last request hold for its pushes."""
-        self._rfc3339[view] = request.rfc3339
+    async def _listen_for(self, view: View, request: Request) -> None:
+        """The filters of a view's last request hold for its pushes. Raises BadRequestError."""
         wish = Wish(request.codes, request.kinds, request.sensors, self._principal.sensors)
         former = self._subscriptions[view]
         if former.channel.wish != wish:
-            self._subscriptions[view] = self._tail.subscribe(view, wish, self._wake)
+            Matcher(wish)
+            # What came before is pushed as it was asked for then; of a client too slow for that it is lost.
+            for _ in range(_LAST_BATCHES):
+                if not (batch := former.take()):
+                    break
+                await self._send(self._frame(view, former, batch))
+            self._subscriptions[view] = self._tail.subscribe(view, wish, self._wake, lost=former.waiting)
             self._tail.unsubscribe(view, former)
+        self._rfc3339[view] = request.rfc3339
 
     async def _push(self) -> tuple[int, str]:
         while True:

@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 _RETRY = 1.0
 _WAIT = 0.2
+#: Seconds between two looks at a shared reader that is behind.
+_STEP = 0.02
 _MESSAGES = 500
 
 #: Where the shared reader is, per partition with its epoch; asked when this one is nearly there.
@@ -44,6 +46,8 @@ class CatchingUp:
         self._epochs: dict[str, str] = {}
         self._offsets: dict[str, list[int]] = {}
         self._target: Mapping[TopicPartition, tuple[str, int]] = {}
+        #: Whether this reader has given more than the shared one.
+        self._ahead = False
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
         """Empty ones, too: about once a second while Kafka is away or has nothing."""
@@ -52,6 +56,10 @@ class CatchingUp:
             try:
                 await self._begin(consumer)
                 while not self._arrived(consumer):
+                    if self._ahead:
+                        yield Piece([])
+                        await asyncio.sleep(_STEP)
+                        continue
                     poll = await consumer.poll(_WAIT, _MESSAGES)
                     for anew in poll.assigned:
                         self._epochs[anew.partition.topic] = anew.epoch
@@ -128,12 +136,18 @@ class CatchingUp:
             TopicPartition(each.topic, each.partition): (each.position, each.highwater)
             for each in consumer.health(positions)
         }
-        if not self._target:
-            if any(end is None or position < end for position, end in reached.values()):
-                return False
-            self._target = self._join()
-            if not self._target:
-                return False
-        return all(
-            self._epochs[tp.topic] != epoch or reached[tp][0] >= offset for tp, (epoch, offset) in self._target.items()
-        )
+        if any(self._epochs[tp.topic] != epoch for tp, (epoch, _) in self._target.items()):
+            self._target = {}
+        if self._target:
+            return all(reached[tp][0] >= offset for tp, (_, offset) in self._target.items())
+        if not self._ahead and any(end is None or position < end for position, end in reached.values()):
+            return False
+        joined = self._join()
+        if any(self._epochs[tp.topic] != epoch for tp, (epoch, _) in joined.items()):
+            # One of the two does not know yet that the log began anew.
+            return False
+        # What was given here must not be given again by the other: it comes first, then the rest is read.
+        self._ahead = any(offset < positions[tp] for tp, (_, offset) in joined.items())
+        if joined and not self._ahead:
+            self._target = joined
+        return False

@@ -125,12 +125,19 @@ class Channel:
 class Subscription:
     """A client's place in a channel; ``wake`` is set when there is more to take. Knows nothing of connections."""
 
-    def __init__(self, channel: Channel, wake: asyncio.Event, *, placed: bool = False) -> None:
-        """``placed``: each record comes with its position."""
+    def __init__(self, channel: Channel, wake: asyncio.Event, *, placed: bool = False, lost: int = 0) -> None:
+        """``placed``: each record comes with its position. ``lost``: records that the client missed before."""
         self.channel = channel
         self.wake = wake
         self.placed = placed
-        self._position, self._skipped = channel.end
+        self._position, skipped = channel.end
+        self._skipped = skipped - lost
+
+    @property
+    def waiting(self) -> int:
+        """Records that were not taken yet, those that are lost among them."""
+        position, skipped = self.channel.end
+        return position - self._position + skipped - self._skipped
 
     def take(self) -> Batch:
         """The next records, at most a batch of them; an empty batch when there are none."""

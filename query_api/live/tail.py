@@ -66,13 +66,15 @@ class Tail:
             self._ending = asyncio.get_running_loop().create_future()
         return self._ending
 
-    def subscribe(self, view: View, wish: Wish, wake: asyncio.Event, *, placed: bool = False) -> Subscription:
-        """What is taken from now on. ``placed``: each record with its position. Raises BadRequestError."""
+    def subscribe(
+        self, view: View, wish: Wish, wake: asyncio.Event, *, placed: bool = False, lost: int = 0
+    ) -> Subscription:
+        """What is taken from now on; the rest as ``Subscription`` has it. Raises BadRequestError."""
         listening = self._views[view]
         channel = listening.channels.get(wish)
         if channel is None:
             channel = listening.channels[wish] = Channel(wish)
-        subscription = Subscription(channel, wake, placed=placed)
+        subscription = Subscription(channel, wake, placed=placed, lost=lost)
         channel.subscriptions.add(subscription)
         listening.placed += placed
         self._start()
@@ -148,8 +150,9 @@ class Tail:
         if not following.cancelled() and (error := following.exception()) is not None:
             # A bug of ours: whoever listens would wait for nothing, so all begin anew.
             log.error("live records are read no more", exc_info=error)
-            self.ending.set_result(None)
-            self._ending = None
+            if not self.ending.done():
+                self.ending.set_result(None)
+                self._ending = None
 
     def _take(self, item: Item) -> None:
         listening = self._views[item.view]

@@ -102,6 +102,19 @@ def test_messages_that_the_reader_left_out_are_told_to_everybody() -> None:
     assert taken(after) == ([0], 0)
 
 
+def test_what_a_client_leaves_behind_it_may_be_told_of_elsewhere() -> None:
+    channel = Channel(_ALL, kept=10)
+    client = subscribed(channel)
+    fill(channel, range(15))
+    channel.skip(3)
+    assert client.waiting == 18
+    other = Subscription(Channel(Wish(codes=(1,))), asyncio.Event(), lost=client.waiting)
+    assert taken(other) == ([], 18)
+    assert other.waiting == 0
+    assert taken(client) == (list(range(5, 15)), 8)
+    assert client.waiting == 0
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=30), st.integers(1, 20), st.integers(300, 3000))
 def test_delivered_and_lost_are_all_there_were_in_order(steps: list[tuple[int, bool]], kept: int, bytes_: int) -> None:
     channel, window = Channel(_ALL, kept=kept), Window(bytes_)
