@@ -44,8 +44,8 @@ async def read_history(
         max_partition_fetch_bytes=max(4 << 20, kafka.max_message_bytes),
         isolation_level=isolation_level(kafka),
     )
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign(list(starts))
         checks = {}
         for partition, offset in starts.items():
