@@ -99,6 +99,6 @@ def number_or_text(text: str) -> msgspec.Raw:
     raw = text.encode()
     try:
         value = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         value = None
     return msgspec.Raw(raw if isinstance(value, int | float) and not isinstance(value, bool) else _encode(text))
