@@ -9,6 +9,8 @@ import msgspec
 from query_api.errors import BadRequestError
 
 HEADER = "Last-Event-ID"
+#: What a client gives that wants everything there is.
+BEGINNING = "0"
 #: Characters of an epoch that are kept: enough to tell the lives of one topic apart.
 _EPOCH = 8
 _LIMIT = 6000
@@ -55,6 +57,8 @@ def written(epochs: Mapping[str, str], offsets: Mapping[str, Sequence[int]], wit
 
 def read_positions(text: str) -> Positions:
     """Raises BadRequestError."""
+    if text == BEGINNING:
+        return Positions()
     try:
         if len(text) > _LIMIT:
             raise ValueError

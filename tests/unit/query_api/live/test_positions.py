@@ -35,7 +35,11 @@ def test_of_a_message_with_several_records_those_given_before_are_known() -> Non
     assert found.given("sensor.events", 1, 7, "another epoch") == 0
 
 
-@pytest.mark.parametrize("text", ["0", "x", "ä", "%%%", "a" * 7000, "koGtc2Vuc29y", "wA", "koGheJKheZHSgAAAAMA"])
+def test_zero_is_the_beginning_of_every_log() -> None:
+    assert read_positions("0").begins("sensor.events", 3, "any epoch") == 0
+
+
+@pytest.mark.parametrize("text", ["00", "x", "ä", "%%%", "a" * 7000, "koGtc2Vuc29y", "wA", "koGheJKheZHSgAAAAMA"])
 def test_what_no_stream_has_given_is_refused(text: str) -> None:
     with pytest.raises(BadRequestError) as refused:
         read_positions(text)
