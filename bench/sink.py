@@ -1,7 +1,8 @@
 """Events of about 200 bytes through Kafka into ClickHouse over HTTP, by the sink's own process: events per second.
 
-    .venv/bin/python -m bench.sink [--events 1000000] [--rounds 3] [--profile FILE]
+    .venv/bin/python -m bench.sink [--events 1000000] [--rounds 3] [--generated] [--profile FILE]
 
+With --generated the events are those of `sojourn generate`: commands, logins, connection records and devices.
 Starts an embedded broker and ClickHouse of its own. Each round publishes all events first, then starts a sink, so
 that publishing does not compete for the processors; the clock runs from the sink's first stored row to its last.
 Then single events at idle: milliseconds from publishing one until a query finds it.
@@ -25,6 +26,8 @@ import msgspec
 from clickhouse_connect.driver import create_async_client
 
 from producers.kafka.publisher import Publisher
+from producers.load.generate import generate
+from producers.load.mix import Tally, checked
 from schemas.settings import Settings
 from schemas.topics import EVENTS
 from tests.stack import embedded_stack
@@ -44,6 +47,17 @@ def event_line(number: int, run: str) -> bytes:
             "data": f"wget -q http://198.51.100.7/{number:08d}.sh",
         }
     )
+
+
+async def publish_generated(settings: Settings, seed: int, count: int) -> int:
+    """What `sojourn generate` would publish; each line is one event. Returns their mean size."""
+    size = 0
+    async with Publisher(settings.kafka, linger_ms=0) as publisher:
+        for batch in generate(checked(seed=seed, records=count), Tally()):
+            size += sum(len(one.line) for one in batch)
+            sent = await publisher.send_all((one.topic, (one.key, one.line, ())) for one in batch)
+            await asyncio.gather(*sent)
+    return size // count
 
 
 async def publish(settings: Settings, run: str, count: int) -> int:
@@ -76,14 +90,15 @@ def run_sink(settings: Settings, profile: str | None) -> "subprocess.Popen[bytes
     return subprocess.Popen([sys.executable, "-c", code + body], env=environment)
 
 
-def measure(settings: Settings, count: int, profile: str | None) -> tuple[float, float]:
+def measure(settings: Settings, count: int, profile: str | None, seed: int | None = None) -> tuple[float, float]:
     """Events per second from the first stored row to the last, and the sink's own processor seconds."""
     client = clickhouse_connect.get_client(
         dsn=settings.clickhouse.url, username="writer", password=settings.clickhouse.writer_password, database="sojourn"
     )
     client.command("TRUNCATE TABLE events")
     run = uuid.uuid4().hex[:8]
-    size = asyncio.run(publish(settings, run, count))
+    publishing = publish(settings, run, count) if seed is None else publish_generated(settings, seed, count)
+    size = asyncio.run(publishing)
     sink = run_sink(settings, profile)
     try:
         first = None
@@ -100,8 +115,8 @@ def measure(settings: Settings, count: int, profile: str | None) -> tuple[float,
         else:
             raise TimeoutError(f"only {stored} of {count} events after 120 s")
         assert first is not None
-        unique = int(client.command("SELECT uniqExact(_partition, _offset, _index) FROM events"))
-        parts = int(client.command("SELECT countDistinct(ingested_at, _partition) FROM events"))
+        unique = int(client.command("SELECT uniqExact(_topic, _partition, _offset, _index) FROM events"))
+        parts = int(client.command("SELECT countDistinct(ingested_at, _topic, _partition) FROM events"))
         seconds = now - first
         status = Path(f"/proc/{sink.pid}/status").read_text().splitlines()
         peak = int(next(line for line in status if line.startswith("VmHWM")).split()[1]) // 1024
@@ -144,6 +159,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tries", type=int, default=30, help="single events at idle")
+    parser.add_argument("--generated", action="store_true", help="the load of sojourn generate")
     parser.add_argument("--profile")
     options = parser.parse_args()
     rates = []
@@ -151,7 +167,8 @@ def main() -> None:
         # A server of its own for each round: merges of the round before would count against the next.
         with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder, embedded_stack(Path(folder)) as stack:
             print(f"round {number + 1}")
-            rates.append(measure(stack.settings, options.events, options.profile)[0])
+            seed = number if options.generated else None
+            rates.append(measure(stack.settings, options.events, options.profile, seed)[0])
     if options.tries:
         with tempfile.TemporaryDirectory(prefix="sojourn-bench-") as folder, embedded_stack(Path(folder)) as stack:
             sink = run_sink(stack.settings, None)
