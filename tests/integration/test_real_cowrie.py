@@ -69,7 +69,7 @@ def programs() -> Iterator[Path]:
         if installed.returncode != 0:
             pytest.skip(f"Cowrie cannot be installed: {installed.stderr[-500:]}")
         # The list of Twisted's plugins is made on their first use, by who may write it.
-        subprocess.run([str(found / "twistd"), "--help"], check=True, capture_output=True, timeout=60)
+        subprocess.run([str(found / "twistd"), "--help"], cwd=folder, check=True, capture_output=True, timeout=60)
         yield found
 
 
