@@ -58,7 +58,7 @@ async def test_there_are_no_cors_headers(api: Api) -> None:
         assert not [name for name in answer.headers if name.lower().startswith("access-control")]
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/events/", "/sessions/x/y", "/ws", "/%00", "/..%2f", "/\u2603"])
+@pytest.mark.parametrize("path", ["/", "/nothing", "/events/", "/sessions/x/y", "/ws/", "/%00", "/..%2f", "/\u2603"])
 async def test_an_unknown_path_is_404_in_json(api: Api, path: str) -> None:
     await api.refused(path, status=404)
 
@@ -287,7 +287,7 @@ async def test_every_limit_is_answered_in_the_form_of_the_path(apis: Apis, setti
     await refused(414, "8192 bytes", path=path + ("&" if "?" in path else "?") + "long=" + "a" * 9000)
     await refused(421, "Host", Host="example.org")
     with api.app[GATE].place(ANYBODY):
-        await refused(503, "1 queries")
+        await refused(503, "1 requests")
 
 
 async def said_to(api: Api, sent: bytes) -> bytes:
