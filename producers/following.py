@@ -54,7 +54,7 @@ class Following:
         self._identify = identify
         self._longest = longest
         self._read = read
-        self._linger = linger
+        self.linger = linger
         self._tails: dict[str, Tail] = {}
         self._leaving: list[Tail] = []
         #: Names whose rotations were looked through in this run.
@@ -166,7 +166,7 @@ class Following:
         if chunk:
             self._read(len(chunk))
             batch = tail.content.feed(chunk)
-        elif tail.replaced is not None and time.monotonic() - tail.replaced >= self._linger:
+        elif tail.replaced is not None and time.monotonic() - tail.replaced >= self.linger:
             # What the writer left without a line end is complete now: nobody writes there any more.
             batch = tail.content.end()
             self._leaving.remove(tail)

@@ -151,7 +151,7 @@ async def test_equal_lines_have_the_ids_of_one_import_over_two_runs(kept: Path, 
 
 async def test_a_renamed_file_is_read_while_its_writer_goes_on_beside_its_successor(kept: Path, log: Path) -> None:
     write(log, b"a\n")
-    run = Run(kept, log, linger=2.0)
+    run = Run(kept, log, linger=60.0)
     await run.until(b"a")
     with log.open("ab", buffering=0) as writer:
         move(log, log.with_name("app.json.1"))
@@ -159,6 +159,7 @@ async def test_a_renamed_file_is_read_while_its_writer_goes_on_beside_its_succes
         await run.until(b"a", b"c")
         writer.write(b"b\nlast")
         await run.until(b"a", b"c", b"b")
+    run.following.linger = 0.1
     await run.end(b"a", b"c", b"b", b"last")
     assert run.numbers == [1, 1, 2, 3]
 
