@@ -67,3 +67,12 @@ def _no_constant(name: str) -> NoReturn:
 def shown(name: str) -> str:
     """A name that a client made up, for a message: at most 64 characters, all of which can be written."""
     return name[:64].encode("utf-8", "replace").decode()
+
+
+def has_characters_only(text: str) -> bool:
+    """Not half a surrogate pair, which JSON can say and nobody can store."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -143,6 +143,15 @@ def reasons(records: list[Connection]) -> list[str]:
         ({"requests": [{"endpoint": "/session", "params": []}]}, "requests.0.params must be an object"),
         ({"requests": [{"endpoint": "/session", "params": {"colour": 1}}]}, "no member requests.0.params.colour"),
         ({"requests": [{"endpoint": "/session", "params": {"limit": {}}}]}, "requests.0.params.limit must be a text"),
+        (b'{"requests": [{"endpoint": "/session/\\ud800"}]}', "requests.0.endpoint must be a path"),
+        (
+            b'{"requests": [{"endpoint": "/session", "params": {"filter": "id.eq(\\ud800)"}}]}',
+            "requests.0.params.filter must be a text",
+        ),
+        (
+            b'{"requests": [{"endpoint": "/session/{a}"}], "variables": {"a": ["\\udfff"]}}',
+            "variables.a must be a text",
+        ),
         ({"requests": [{"endpoint": "/session", "data": None}]}, "requests.0.data must be an object"),
         ({"requests": [{"endpoint": "/session", "data": {"a": {}}}]}, "requests.0.data.a must be a text"),
         ({"requests": [{"endpoint": "/session"}], "variables": {"a": None}}, "variables.a must be a text"),

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from query_api.dialects.fudo.request import OF_LIST
-from query_api.documents import shown
+from query_api.documents import has_characters_only, shown
 from query_api.errors import BadRequestError
 from query_api.filters import checked_list
 
@@ -67,7 +67,7 @@ def _part(given: object, number: int, atomic: bool) -> Part:
     if method not in _METHODS:
         raise BadRequestError(f"{where}.method must be one of {', '.join(_METHODS)}", field=f"{where}.method")
     endpoint = given.get("endpoint")
-    if not isinstance(endpoint, str) or not endpoint.startswith("/"):
+    if not isinstance(endpoint, str) or not endpoint.startswith("/") or not has_characters_only(endpoint):
         raise BadRequestError(f"{where}.endpoint must be a path such as /session", field=f"{where}.endpoint")
     params = _values(given, "params", f"{where}.")
     _known(params, OF_LIST, f"{where}.params.")
@@ -88,12 +88,16 @@ def _values(given: Mapping[str, Any], name: str, where: str, *, null: bool = Fal
         raise BadRequestError(f"{where}{name} must be an object", field=f"{where}{name}")
     for member, value in found.items():
         values = value if isinstance(value, list) else [value]
-        if not all(isinstance(one, str | int | float) or (null and value is None) for one in values):
+        if not all(_is_plain(one) or (null and value is None) for one in values):
             raise BadRequestError(
                 f"{where}{name}.{shown(member)} must be a text, a number, true, false, or a list of them",
                 field=f"{where}{name}",
             )
     return found
+
+
+def _is_plain(value: object) -> bool:
+    return has_characters_only(value) if isinstance(value, str) else isinstance(value, int | float)
 
 
 def _known(given: Mapping[str, Any], names: frozenset[str], where: str) -> None:

@@ -15,7 +15,7 @@ from query_api.dialects.fudo.model import BY_NAME, PREFIX, WRITABLE, Attribute, 
 from query_api.dialects.fudo.reading import answered, written
 from query_api.dialects.fudo.request import OF_WRITE, parse
 from query_api.dialects.fudo.targets import find
-from query_api.documents import json_object, shown
+from query_api.documents import has_characters_only, json_object, shown
 from query_api.errors import BadRequestError
 from query_api.sources import ALL_SESSIONS
 from query_api.writes import WRITES, Change, in_sessions, part_of, request_id
@@ -118,18 +118,9 @@ def _text(attribute: Attribute, given: object) -> str:
     if attribute.values:
         if given not in attribute.values:
             raise BadRequestError(f"{name} must be null or one of {', '.join(attribute.values)}", field=name)
-    elif not isinstance(given, str) or len(given) > TEXT_LIMIT or not _has_characters_only(given):
+    elif not isinstance(given, str) or len(given) > TEXT_LIMIT or not has_characters_only(given):
         raise BadRequestError(f"{name} must be null or a text of at most {TEXT_LIMIT} characters", field=name)
     return str(given)
-
-
-def _has_characters_only(text: str) -> bool:
-    """Not half a surrogate pair, which JSON can say and nobody can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _moment(given: object, zone: ZoneInfo) -> int:
