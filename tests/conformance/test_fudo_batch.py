@@ -185,7 +185,7 @@ async def test_without_kafka_an_atomic_batch_is_put_off(
     kafka = msgspec.structs.replace(settings.kafka, bootstrap="127.0.0.1:9")
     targets = Backup(targets={"t": "/nowhere"})
     fudo = await started(apis, msgspec.structs.replace(settings, kafka=kafka, backup=targets))
-    requests = [
+    requests: list[dict[str, Any]] = [
         {"endpoint": f"/session/{sensor}-1", "method": "PATCH", "data": {"paused": True}},
         {"endpoint": f"/session/{sensor}-1/backup/t", "method": "POST"},
     ]
