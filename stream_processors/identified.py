@@ -179,6 +179,13 @@ class IdentifiedSessions:
         self.restore(key, found)
         self._go_on(key, waiting)
 
+    def judge(self, key: bytes, watermark: int) -> None:
+        """End what an answer brought back if it was due before the answer came: its sensor may never speak again."""
+        begun = self._begun.pop(key, None)
+        session = self._settle(key, *begun) if begun is not None else self._sessions.get(key)
+        if session is not None and session.state is _OPEN and not self._held.holds(key):
+            self._expire_open(key, session, watermark)
+
     def knows(self, key: bytes) -> bool:
         """Whether memory has the session."""
         return key in self._sessions or key in self._begun or key in self._asleep or key in self._closed

@@ -164,6 +164,7 @@ class Sessionizer:
             self._paired.resolve(key, found)
         else:
             self._identified.resolve(key, found[-1] if found else None)
+            self._identified.judge(key, self.watermarks.of(_decode_key(key)[0]))
 
     def give_back(self, keys: list[bytes]) -> None:
         """Keys of ``take_lookups`` that could not be answered: they are wanted again."""

@@ -150,3 +150,18 @@ def test_what_waits_for_its_partner_is_not_evicted(late: int) -> None:
     machine.feed(bare(connect, 9.99, 4000))
     assert [one.duration for one in machine.sessions if one.client_port == 4000] == [36.0]
     assert machine.reach(at(10) + SECOND).machine.oldest_held is None
+
+
+def test_what_an_answer_brings_back_is_judged_by_the_event_time_that_has_come_meanwhile() -> None:
+    limits = Sessions(grace=300, idle={"": 0.0}, max_duration=1500)
+    machine = Machine(limits, lookups=True).feed(connect(at(0)))
+    # Long after it ended by its age it is forgotten.
+    machine.reach(at(1), after=5 * MINUTE).reach(at(1.5), after=5 * MINUTE).reach(at(2), after=5 * MINUTE)
+    machine.answers = False
+    machine.feed(activity(at(0.6))).reach(at(9))
+    assert machine.session("a").last_activity_at == at(0), "its activity waits for the answer"
+    machine.answers = True
+    # The sensor never speaks again.
+    machine._take()
+    session = machine.session("a")
+    assert (session.end_reason, session.ended_at, session.event_count) == (EndReason.MAX_DURATION, at(0.6), 2)
