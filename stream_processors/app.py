@@ -149,7 +149,7 @@ class Worker:
         router = Lanes(app, self._router.plan, self._router.send, self._router.done, self._imports.settle)
         sessions = self._sessions
         # Versions have revisions, so one that is sent again does no harm; connection records have only their order.
-        sessionizer = Lanes(app, sessions.plan, sessions.send, sessions.done, under_way=2)
+        sessionizer = Lanes(app, sessions.plan, sessions.send, sessions.done, sessions.settle, under_way=2)
         sources = batch_topics(app, *(topic.name for topic in topics.sensor_topics()))
 
         async def route(stream: Any) -> None:

@@ -21,8 +21,8 @@ from stream_processors.writes import Write
 
 log = structlog.get_logger()
 
-#: Keys asked about at once: one query and one look at the tail per round and partition.
-_MOST_KEYS = 1000
+#: Keys asked about at once: one look at the tail per round and partition, which is what a round costs.
+_MOST_KEYS = 20_000
 #: Seconds between two such rounds: one for many keys costs little more than one for a single key.
 _KEYS_INTERVAL = 0.5
 #: A tenth of the time at most goes into reading the tail: the further the sink is behind, the longer it is.

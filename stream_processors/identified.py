@@ -78,6 +78,11 @@ class IdentifiedSessions:
         #: The bytes of what is an object for the moment.
         self._woken: dict[bytes, bytes] = {}
 
+    @property
+    def waiting(self) -> int:
+        """Records that wait for what a store knows of their key."""
+        return self._questions.count
+
     def __len__(self) -> int:
         return len(self._sessions) + len(self._begun) + len(self._asleep)
 

@@ -25,6 +25,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_kept: int = 100_000
     #: Sessions closed by evidence that are kept as bytes: what comes later is looked up in the store.
     max_closed: int = 20_000
+    #: Records that wait for an answer of the store; with more of them the worker waits, too.
+    max_waiting: int = 10_000
     #: Processing time a closed session is kept at least, so that an import finds what it just closed by a guess.
     keep: int = 60 * SECOND
 
@@ -46,4 +48,5 @@ def limits_of(sessions: settings.Sessions, machines: int = 1) -> Limits:
         max_paired=max(1, sessions.max_open // (4 * max(1, machines))),
         max_kept=max(1000, 200_000 // max(1, machines)),
         max_closed=max(1000, 80_000 // max(1, machines)),
+        max_waiting=max(1000, 40_000 // max(1, machines)),
     )

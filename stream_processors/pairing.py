@@ -52,6 +52,11 @@ class PairedSessions:
         self._wheels = Wheels()
         self._boots: dict[str, int] = {}
 
+    @property
+    def waiting(self) -> int:
+        """Records that wait for what a store knows of their key."""
+        return self._questions.count
+
     def __len__(self) -> int:
         return len(self._histories)
 

@@ -11,7 +11,7 @@ from stream_processors.merging import facts_of
 
 #: A record with its broker time and offset.
 Waiting = tuple[Connection, int, int]
-#: Records that wait at most; one more goes on with what memory knows. A store that is away fills no memory.
+#: Records that wait at most, should nobody heed ``count``; one more goes on with what memory knows.
 _MOST_WAITING = 100_000
 
 
@@ -22,7 +22,8 @@ class Questions:
         self._held = held
         self._lookups = lookups
         self._forgotten = forgotten
-        self._count = 0
+        #: Records that wait.
+        self.count = 0
         #: Key → its records since it is being asked about.
         self.open: dict[bytes, list[Waiting]] = {}
 
@@ -34,19 +35,19 @@ class Questions:
         """Let this record wait, and ask when it is the first of its key; false when it cannot wait."""
         waiting = self.open.get(key)
         if waiting is None:
-            if self._count >= _MOST_WAITING or not self._lookups.ask(key):
+            if self.count >= _MOST_WAITING or not self._lookups.ask(key):
                 return False
             waiting = self.open[key] = []
             self._held.hold(key, offset, broker_time)
         waiting.append((record, broker_time, offset))
-        self._count += 1
+        self.count += 1
         return True
 
     def answered(self, key: bytes) -> list[Waiting] | None:
         """The records that waited for this answer; None when it was not asked here."""
         waiting = self.open.pop(key, None)
         if waiting is not None:
-            self._count -= len(waiting)
+            self.count -= len(waiting)
             self._held.release(key)
         return waiting
 

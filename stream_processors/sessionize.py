@@ -30,6 +30,8 @@ _decode_connection = msgspec.json.Decoder(Connection).decode
 #: Records applied before their versions are encoded: what was just made is still in the processor's cache then.
 _SLICE = 1000
 
+#: Seconds between two looks whether a store has answered.
+_STORE_PAUSE = 0.1
 #: Seconds between two looks whether a batch is delivered.
 _DELIVERY_PAUSE = 0.005
 
@@ -79,6 +81,16 @@ class Sessions:
         self._counters = counters
         #: Partition number → its machine; ``restore`` fills it before the first batch comes.
         self.owned: dict[int, Owned] = {}
+
+    async def settle(self, batch: RecordBatch, wanted: Callable[[], bool]) -> bool:
+        """Wait while too many records wait for a store that is away, or far behind: memory is bounded. False when the
+        batch is not ``wanted`` any more."""
+        owned = self.owned.get(batch.tp.partition)
+        while owned is not None and owned.machine.is_waiting:
+            if not wanted():
+                return False
+            await asyncio.sleep(_STORE_PAUSE)
+        return True
 
     def plan(self, batch: RecordBatch) -> Published:
         """Apply a batch to its machine."""

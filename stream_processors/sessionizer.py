@@ -63,6 +63,11 @@ class Sessionizer:
         return self._identified.opened
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether so many records wait for a store that no more should be applied before it has answered."""
+        return self._identified.waiting + self._paired.waiting >= self.limits.max_waiting
+
+    @property
     def oldest_held(self) -> int | None:
         """Smallest offset of a record that still waits for its partner; a commit must not pass it."""
         floors = [floor for floor in (self._held.oldest, self._writes.oldest) if floor is not None]

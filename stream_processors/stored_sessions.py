@@ -1,6 +1,6 @@
 """Sessions that ClickHouse has and that later records may still change: what a session machine starts from."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import clickhouse_connect
 import msgspec
@@ -99,6 +99,10 @@ WHERE NOT held AND (sensor, session_id) IN (
     SELECT tupleElement(named, 1), tupleElement(named, 2)
     FROM (SELECT arrayJoin(arrayZip({{sensors:Array(String)}}, {{ids:Array(String)}})) AS named))"""  # noqa: S608 - as above
 
+#: ClickHouse takes 128 KiB of one parameter; each key of a list stands in quotes, and is escaped twice.
+_PARAMETER_BYTES = 120 << 10
+_QUOTES, _ESCAPED = 4, 3
+
 # The newest first: what a late record can belong to is among the last few sessions of its key.
 _OF_KEYS = f"""{SESSION_COLUMNS} FROM
 (
@@ -175,14 +179,37 @@ def ended_keys(settings: Settings, most: int) -> Iterator[list[bytes]]:
 
 
 def sessions_of_keys(settings: Settings, keys: Sequence[bytes]) -> list[Session]:
-    """The last sessions of some session keys, removed ones too, oldest first. Blocks. Raises one of UNAVAILABLE."""
+    """The last sessions of some session keys, removed ones too; those of one key oldest first. Blocks. Raises one of
+    UNAVAILABLE."""
     client = client_of(settings)
-    parameters = {"database": settings.clickhouse.database, "keys": [key.decode() for key in keys]}
+    found: list[Session] = []
     try:
-        with client.raw_stream(_OF_KEYS, parameters=parameters, settings=JSON_SETTINGS, fmt="JSONEachRow") as stream:
-            return [_decode(line) for line in lines_of(stream)]
+        for part in _parts(keys):
+            parameters = {"database": settings.clickhouse.database, "keys": part}
+            with client.raw_stream(
+                _OF_KEYS, parameters=parameters, settings=JSON_SETTINGS, fmt="JSONEachRow"
+            ) as stream:
+                found += [_decode(line) for line in lines_of(stream)]
     finally:
         client.close()
+    return found
+
+
+def _parts(keys: Iterable[bytes]) -> Iterator[list[str]]:
+    """Keys of one query each. One that no parameter takes is not asked for: no API can name such a session either."""
+    part: list[str] = []
+    size = 0
+    for key in keys:
+        needed = len(key) + _ESCAPED * (key.count(b"\\") + key.count(b"'")) + _QUOTES
+        if needed > _PARAMETER_BYTES:
+            continue
+        if size + needed > _PARAMETER_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(key.decode())
+        size += needed
+    if part:
+        yield part
 
 
 def sessions_of_writes(settings: Settings, macs: Sequence[str], named: Sequence[tuple[str, str]]) -> Iterator[Session]:

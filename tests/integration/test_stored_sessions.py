@@ -39,3 +39,19 @@ async def test_the_last_sessions_of_a_key_come_in_their_latest_versions_oldest_f
     await writer.close()
     assert sessions_of_keys(settings, [first.key.encode()]) == [first, orphan, second]
     assert sessions_of_keys(settings, [b'["nobody","knows"]']) == []
+
+
+async def test_keys_of_any_length_are_asked_for_and_those_that_no_query_takes_are_not_known(
+    settings: Settings, sensor: str
+) -> None:
+    ids = [f"{number:04d}" + "'\\" * 200 for number in range(300)]
+    stored = [
+        msgspec.structs.replace(version(sensor, name, START, 1), key=msgspec.json.encode([sensor, name]).decode())
+        for name in ids
+    ]
+    writer = Writer(settings.clickhouse)
+    await writer.insert(Place("of-long-ids", "sessions", 0), 1, stored, f"{sensor}-long", START // 1000)
+    await writer.close()
+    longest = msgspec.json.encode([sensor, "\\" * 100_000])
+    found = sessions_of_keys(settings, [longest, *(one.key.encode() for one in stored)])
+    assert sorted(one.session_id for one in found) == ids

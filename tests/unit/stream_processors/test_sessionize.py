@@ -1,5 +1,6 @@
 """What a worker may commit when Kafka does not take what its machines have decided."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from schemas import topics
 from schemas.metrics import Counters
 from schemas.records import Connection, session_key
 from schemas.settings import Settings
+from stream_processors.forgotten import Forgotten
 from stream_processors.intake import Intake, RecordBatch
 from stream_processors.limits import limits_of
 from stream_processors.sessionize import Owned, Sessions
@@ -73,3 +75,25 @@ def test_sessions_that_are_evicted_are_logged_and_counted() -> None:
         sessions.plan(RecordBatch(TP(topics.CONNECTIONS, 0), messages, 1))
     assert [(one["log_level"], one["count"]) for one in logs] == [("warning", 1)]
     assert counters.values["sessions_evicted_total"] == 1
+
+
+async def test_the_worker_waits_while_too_many_records_wait_for_a_store() -> None:
+    settings = Settings()
+    sessions = Sessions(Intake(settings, Counters()), BrokerAway(), Counters())  # type: ignore[arg-type]
+    forgotten = Forgotten()
+    records = [connect(at(10), name) for name in ("a", "b")]
+    forgotten.add(session_key(record) for record in records)
+    limits = msgspec.structs.replace(limits_of(settings.sessions), max_waiting=2)
+    machine = Sessionizer(limits, lookups=True, forgotten=forgotten)
+    sessions.owned[0] = Owned(machine, 1)
+    batch = RecordBatch(TP(topics.CONNECTIONS, 0), [message(connect(at(11), "c"), 2)], 1)
+    machine.apply(session_key(records[0]), records[0], at(10), 0)
+    assert await sessions.settle(batch, lambda: True)
+    machine.apply(session_key(records[1]), records[1], at(10), 1)
+    assert not await sessions.settle(batch, lambda: False)
+    waiting = asyncio.create_task(sessions.settle(batch, lambda: True))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    for key in machine.take_lookups(10):
+        machine.resolve(key, [])
+    assert await waiting
