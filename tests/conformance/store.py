@@ -59,9 +59,11 @@ class Store:
     def many_sessions(self, sensor: str, count: int) -> None:
         """``count`` closed sessions, a second apart, with ids of eight digits from 00000000 on, made by ClickHouse."""
         self._client.command(
-            "INSERT INTO sessions (sensor, session_id, state, started_at, ended_at, last_activity_at, duration,"
-            " protocol, client_ip, revision, version, created_at, modified_at) SELECT {sensor:String},"
-            " leftPad(toString(number), 8, '0'), 'closed',"
+            "INSERT INTO sessions (sensor, session_id, key, state, end_reason, duration_quality, started_at, ended_at,"
+            " last_activity_at, duration, protocol, client_ip, revision, version, created_at, modified_at)"
+            " SELECT {sensor:String}, leftPad(toString(number), 8, '0') AS name,"
+            " concat('[', toJSONString({sensor:String}), ',', toJSONString(name), ']'),"
+            " 'closed', 'disconnect', 'exact',"
             " fromUnixTimestamp64Micro(1700000000000000 + toInt64(number) * 1000000, 'UTC') AS began, began + 1, began,"
             " 1, 'ssh', concat('198.51.', toString(intDiv(number, 250) % 256), '.', toString(number % 250)), 1, 1,"
             " now64(6), now64(6)"
