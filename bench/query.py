@@ -27,7 +27,7 @@ import msgspec
 
 from bench.query_calls import BEGIN, SPAN, Call, fudo, honeytrap, netalertx, sps
 from query_api import sql
-from query_api.dialects import honeytrap_rows as rows
+from query_api.dialects.honeytrap import rows
 from query_api.filters import EVERYTHING, Filter, Names, matches_any
 from query_api.keys import CONNECTION
 from query_api.listener import Listener

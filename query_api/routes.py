@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from query_api import ingest, views
-from query_api.dialects import honeytrap, honeytrap_live, honeytrap_metrics, sps
+from query_api.dialects import honeytrap, sps
 from query_api.dialects.fudo import routes as fudo
 from query_api.dialects.netalertx import routes as netalertx
 from query_api.openapi.doors import route
@@ -11,8 +11,6 @@ from query_api.openapi.doors import route
 #: Every door that is described; what a dialect answers besides is for paths it does not know.
 DOORS = (
     *honeytrap.DOORS,
-    *honeytrap_live.DOORS,
-    *honeytrap_metrics.DOORS,
     *sps.DOORS,
     *fudo.DOORS,
     *netalertx.DOORS,

@@ -30,7 +30,7 @@ class Item:
             self.view, self.code, self.text = "events", record.type, record.kind
         else:
             self.view, self.text = "sessions", record.protocol
-            # The same rule as for pages (honeytrap_rows).
+            # The same rule as for pages (dialects.honeytrap.rows).
             self.code = SESSION_OPEN_CODE if record.state is State.OPEN else SESSION_CLOSED_CODE
 
     @property

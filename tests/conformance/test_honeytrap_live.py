@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from deploy import auth
-from query_api.dialects.honeytrap_records import writer
+from query_api.dialects.honeytrap.records import writer
 from query_api.live.channel import KEPT_RECORDS
 from query_api.live.tail import TAIL
 from schemas.records import DurationQuality, EndReason, Event, Session, State

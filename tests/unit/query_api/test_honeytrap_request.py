@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api.dialects.honeytrap_request import Request, parse
+from query_api.dialects.honeytrap.request import Request, parse
 from query_api.documents import json_object, query_pairs
 from query_api.errors import BadRequestError
 from query_api.paging import Page

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from query_api import sql
-from query_api.dialects import honeytrap_rows as rows
+from query_api.dialects.honeytrap import rows
 from query_api.filters import EVERYTHING, Filter, Names, either, matches_any, one_of, one_of_texts
 from query_api.paging import Page, page_after
 from query_api.sources import EVENTS, SESSIONS

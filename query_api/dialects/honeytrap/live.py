@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from query_api.dialects.honeytrap_document import HoneytrapFilters
-from query_api.dialects.honeytrap_socket import websocket
-from query_api.dialects.honeytrap_streams import events_stream, sessions_stream
+from query_api.dialects.honeytrap.document import HoneytrapFilters
+from query_api.dialects.honeytrap.socket import websocket
+from query_api.dialects.honeytrap.streams import events_stream, sessions_stream
 from query_api.live.positions import HEADER
 from query_api.openapi.doors import Door
 

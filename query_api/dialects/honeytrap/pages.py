@@ -6,9 +6,9 @@ import msgspec
 from aiohttp import web
 
 from query_api.answers import page_response, stream_response
-from query_api.dialects import honeytrap_rows as rows
-from query_api.dialects.honeytrap_document import HoneytrapQuery, HoneytrapRows
-from query_api.dialects.honeytrap_request import NUMBER, SIZE, Request, parse
+from query_api.dialects.honeytrap import rows
+from query_api.dialects.honeytrap.document import HoneytrapQuery, HoneytrapRows
+from query_api.dialects.honeytrap.request import NUMBER, SIZE, Request, parse
 from query_api.documents import json_object, query_pairs
 from query_api.filters import Filter, Names
 from query_api.keys import SETTINGS, reader_of

@@ -11,11 +11,11 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from query_api.auth.doors import ACCESS
 from query_api.auth.principal import principal_of
-from query_api.dialects import honeytrap_message as message
-from query_api.dialects.honeytrap import EVENTS_VIEW, SESSIONS_VIEW, listing
-from query_api.dialects.honeytrap_message import Asked, MessageError
-from query_api.dialects.honeytrap_records import writer
-from query_api.dialects.honeytrap_request import NUMBER, SIZE, Request
+from query_api.dialects.honeytrap import message
+from query_api.dialects.honeytrap.message import Asked, MessageError
+from query_api.dialects.honeytrap.pages import EVENTS_VIEW, SESSIONS_VIEW, listing
+from query_api.dialects.honeytrap.records import writer
+from query_api.dialects.honeytrap.request import NUMBER, SIZE, Request
 from query_api.errors import ApiError, UpgradeRequiredError
 from query_api.keys import GATE, reader_of
 from query_api.listing import read_page

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from query_api.dialects.honeytrap_request import Request, parse
+from query_api.dialects.honeytrap.request import Request, parse
 from query_api.documents import json_object, query_pairs
 from query_api.errors import BadRequestError
 from query_api.live.items import View

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from query_api.auth.doors import ACCESS
 from query_api.auth.principal import principal_of
-from query_api.dialects.honeytrap_records import writer
-from query_api.dialects.honeytrap_request import NUMBER, SIZE, Request, parse
-from query_api.dialects.honeytrap_socket import PING_SECONDS, SILENCE_SECONDS, bound_send_buffer
+from query_api.dialects.honeytrap.records import writer
+from query_api.dialects.honeytrap.request import NUMBER, SIZE, Request, parse
+from query_api.dialects.honeytrap.socket import PING_SECONDS, SILENCE_SECONDS, bound_send_buffer
 from query_api.documents import json_object, query_pairs
 from query_api.errors import ApiError, BadRequestError
 from query_api.live.channel import Batch, Subscription

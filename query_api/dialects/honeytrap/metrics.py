@@ -13,10 +13,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from query_api import sql
 from query_api.answers import page_response
-from query_api.dialects.honeytrap import SESSIONS_VIEW, filter_of
-from query_api.dialects.honeytrap_document import HoneytrapQuery
-from query_api.dialects.honeytrap_request import NUMBER, SIZE, parse
-from query_api.dialects.honeytrap_rows import moment
+from query_api.dialects.honeytrap.document import HoneytrapQuery
+from query_api.dialects.honeytrap.pages import SESSIONS_VIEW, filter_of
+from query_api.dialects.honeytrap.request import NUMBER, SIZE, parse
+from query_api.dialects.honeytrap.rows import moment
 from query_api.documents import json_object, query_pairs
 from query_api.filters import Filter, both
 from query_api.keys import reader_of

@@ -1,6 +1,6 @@
 """A record as it comes from Kafka in the members of Honeytrap's document: the same JSON as its row gives on a page.
 
-``honeytrap_rows`` says the same in SQL; tests/conformance/test_honeytrap_live.py compares the two.
+``rows`` says the same in SQL; tests/conformance/test_honeytrap_live.py compares the two.
 """
 
 import re
@@ -90,7 +90,7 @@ def _details(text: bytes) -> msgspec.Raw:
 
 
 def _moment(time: int | None, rfc3339: bool) -> str:
-    """As ``honeytrap_rows`` has it: hundredths cut off, "" for no time."""
+    """As ``rows`` has it: hundredths cut off, "" for no time."""
     if time is None:
         return ""
     moment = to_datetime(time)
