@@ -127,7 +127,7 @@ def _shape(counted: _Counted, rfc3339: bool) -> Shape:
 _Count = Annotated[int, Meta(ge=0)]
 
 
-class HoneytrapMeta(msgspec.Struct, frozen=True):
+class HoneytrapMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the product told of its containers besides; nothing is known of them here."""
 
 
