@@ -5,6 +5,7 @@ import time
 
 from aiokafka.errors import KafkaError
 
+from producers.cancelling import cancel
 from producers.kafka.publisher import Publisher
 from schemas.health import Heartbeat
 from schemas.settings import Kafka
@@ -31,8 +32,7 @@ class Speaker:
     async def stop(self) -> None:
         speaking, self._speaking = self._speaking, None
         if speaking is not None:
-            speaking.cancel()
-            await asyncio.wait([speaking])
+            await cancel(speaking)
 
     async def say(self, word: str) -> None:
         """Say it now and from now on."""

@@ -11,6 +11,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from producers.cancelling import cancel
 from producers.kafka.consumer import LogConsumer
 from producers.kafka.epochs import TopicsError, epochs_of
 from schemas.health import Heartbeat
@@ -40,8 +41,7 @@ class Recycling:
     async def stop(self) -> None:
         listening, self._listening = self._listening, None
         if listening is not None:
-            listening.cancel()
-            await asyncio.wait([listening])
+            await cancel(listening)
 
     async def next_broker(self, names: set[str], epochs: dict[str, str], stop: asyncio.Event) -> None:
         """Return when these topics have other epochs than ``epochs``: the next broker is ready; or when the word was

@@ -71,6 +71,10 @@ class Store:
             parameters={"sensor": sensor, "count": count},
         )
 
+    def forget_snapshots(self) -> None:
+        """One user may have few of them, and all tests are the same user."""
+        self._client.command("TRUNCATE TABLE sps_snapshots")
+
     def number(self, sql: str, **parameters: Any) -> int:
         return int(str(self._client.command(sql, parameters=parameters)))
 

@@ -68,6 +68,7 @@ async def test_sps_reads_what_is_declared_and_nothing_else(api: Api, store: Stor
             value = _WORDS.get(name, "1")
             answer = await said(api, paths(door, sensor), f"{name}={value}&{name}={value}{needed}")
             assert (f"{name} is given twice" in answer) == (name in names(door)), (door.path, name, answer[:300])
+    store.forget_snapshots()
 
 
 def test_who_may_name_a_request_is_told_so() -> None:
