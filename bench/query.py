@@ -221,7 +221,9 @@ def main() -> None:
         print(f"filling {options.events:,} events of {options.sensors} sensors …")
         fill(stack.settings, options.events, options.sessions, options.sensors)
         # Of the middle of the month.
+        # ClickHouse's hex gives whole bytes.
         session = f"{options.sessions // 2:x}"
+        session = session.zfill(len(session) + len(session) % 2)
         calls = [*honeytrap(), *sps(session), *fudo(session), *netalertx("aa:bb:cc:00:00:1a")]
         chosen = [call for call in calls if options.only in call.name]
         asyncio.run(ask(stack.settings, options.runs, chosen))
