@@ -1,7 +1,7 @@
 """Answers with rows: how many there are, how many pass, and a page of them."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -13,12 +13,11 @@ from query_api.paging import Extent
 from query_api.reader import InvalidPatternError, Reader
 from query_api.shapes import BETWEEN, Shape
 from query_api.sql import Source
+from schemas.parameters import MOST, bytes_of, portions
 from schemas.times import SECOND
 
 #: A session may be removed between reading a page's keys and its rows: then the page is read again.
 _PAGE_TRIES = 3
-#: Bytes of keys in one statement; a parameter of more than 131,072 is refused by ClickHouse (code 1000).
-_MOST_OF_A_PARAMETER = 120_000
 
 #: Pages that end within so many rows are looked for among the newest versions first.
 _NEAR = 1000
@@ -102,28 +101,16 @@ async def rows_by_keys(reader: Reader, source: Source, keys: list[list[str]], sh
     The keys are in the order of the source, or the source's order is that of its parameters ``k0``, ``k1`` ….
     """
     # One after another: a page of any size takes the memory of its answer and no more.
-    parts = [await reader.read(sql.rows_of_keys(source, part, shape)) for part in _parts(keys)]
+    some = portions(zip(*keys, strict=True), _bytes_of)
+    parts = [
+        await reader.read(sql.rows_of_keys(source, list(map(list, zip(*part, strict=True))), shape)) for part in some
+    ]
     return BETWEEN.encode().join(part for part in parts if part)
 
 
-def _parts(keys: list[list[str]]) -> Iterator[list[list[str]]]:
-    """The keys, in order, in lists that each fit into parameters: ClickHouse takes 128 KiB of text for one.
-
-    A key that does not fit is alone in its list.
-    """
-    begin = size = 0
-    for number, key in enumerate(zip(*keys, strict=True)):
-        needed = _bytes_of(key)
-        if size + needed > _MOST_OF_A_PARAMETER and number > begin:
-            yield [column[begin:number] for column in keys]
-            begin, size = number, 0
-        size += needed
-    yield [column[begin:] for column in keys]
-
-
 def _bytes_of(key: tuple[str, ...]) -> int:
-    """Of its longest text as part of a parameter: with quotes, and with everything escaped at worst."""
-    return 2 * max(len(text.encode()) for text in key) + 4
+    """Of its longest text: each column of keys is a parameter."""
+    return max(map(bytes_of, key))
 
 
 async def _newest(reader: Reader, listing: Listing, page: Extent, versions: int) -> bytes | None:
@@ -136,7 +123,7 @@ async def _newest(reader: Reader, listing: Listing, page: Extent, versions: int)
     *keys, oldest, found = (await reader.records(sql.newest_versions(source, filter, versions)))[0]
     if not found:
         return b""
-    if sum(map(_bytes_of, zip(*keys, strict=True))) > _MOST_OF_A_PARAMETER:
+    if sum(map(_bytes_of, zip(*keys, strict=True))) > MOST:
         return None
     whole = found < versions
     statement = sql.page_of_keys(source, filter, listing.shape, keys, None if whole else int(oldest), page)

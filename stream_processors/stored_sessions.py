@@ -1,6 +1,6 @@
 """Sessions that ClickHouse has and that later records may still change: what a session machine starts from."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import clickhouse_connect
 import msgspec
@@ -8,6 +8,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
+from schemas.parameters import MOST, bytes_of, portions
 from schemas.records import Session
 from schemas.settings import Settings
 from stream_processors.limits import Limits
@@ -99,10 +100,6 @@ WHERE NOT held AND (sensor, session_id) IN (
     SELECT tupleElement(named, 1), tupleElement(named, 2)
     FROM (SELECT arrayJoin(arrayZip({{sensors:Array(String)}}, {{ids:Array(String)}})) AS named))"""  # noqa: S608 - as above
 
-#: ClickHouse takes 128 KiB of one parameter; each key of a list stands in quotes, and is escaped twice.
-_PARAMETER_BYTES = 120 << 10
-_QUOTES, _ESCAPED = 4, 3
-
 # The newest first: what a late record can belong to is among the last few sessions of its key.
 _OF_KEYS = f"""{SESSION_COLUMNS} FROM
 (
@@ -184,7 +181,9 @@ def sessions_of_keys(settings: Settings, keys: Sequence[bytes]) -> list[Session]
     client = client_of(settings)
     found: list[Session] = []
     try:
-        for part in _parts(keys):
+        # A key that no parameter takes is not asked for: no API can name such a session either.
+        asked = (text for text in map(bytes.decode, keys) if bytes_of(text) <= MOST)
+        for part in portions(asked, bytes_of):
             parameters = {"database": settings.clickhouse.database, "keys": part}
             with client.raw_stream(
                 _OF_KEYS, parameters=parameters, settings=JSON_SETTINGS, fmt="JSONEachRow"
@@ -193,23 +192,6 @@ def sessions_of_keys(settings: Settings, keys: Sequence[bytes]) -> list[Session]
     finally:
         client.close()
     return found
-
-
-def _parts(keys: Iterable[bytes]) -> Iterator[list[str]]:
-    """Keys of one query each. One that no parameter takes is not asked for: no API can name such a session either."""
-    part: list[str] = []
-    size = 0
-    for key in keys:
-        needed = len(key) + _ESCAPED * (key.count(b"\\") + key.count(b"'")) + _QUOTES
-        if needed > _PARAMETER_BYTES:
-            continue
-        if size + needed > _PARAMETER_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(key.decode())
-        size += needed
-    if part:
-        yield part
 
 
 def sessions_of_writes(settings: Settings, macs: Sequence[str], named: Sequence[tuple[str, str]]) -> Iterator[Session]:

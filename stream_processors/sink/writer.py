@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -12,6 +12,7 @@ from clickhouse_connect.driver import create_async_client
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from schemas.parameters import portions
 from schemas.settings import ClickHouse
 from schemas.topics import SESSIONS
 from stream_processors.imports import Imported, Origin
@@ -171,10 +172,10 @@ class Writer:
         """Where the ids of imported messages are stored, those that are."""
         found: dict[str, set[Origin]] = {}
         timed = [one for one in asked if one.time is not None]
-        for some in _portions(timed):
+        for some in portions(timed, _size_of, _QUESTION):
             times = {"times": [one.time for one in some]}
             await self._find(statements.IMPORTED, some, times, found)
-        for some in _portions([one for one in asked if one.time is None]):
+        for some in portions((one for one in asked if one.time is None), _size_of, _QUESTION):
             await self._find(statements.IMPORTED_AT_ANY_TIME, some, {}, found)
         return found
 
@@ -253,15 +254,5 @@ def _range(place: Place, first: int, last: int) -> dict[str, Any]:
     }
 
 
-def _portions(asked: Sequence[Imported]) -> Iterator[list[Imported]]:
-    """Few enough for one question each."""
-    portion: list[Imported] = []
-    size = 0
-    for one in asked:
-        if portion and size + one.size > _QUESTION:
-            yield portion
-            portion, size = [], 0
-        portion.append(one)
-        size += one.size
-    if portion:
-        yield portion
+def _size_of(one: Imported) -> int:
+    return one.size

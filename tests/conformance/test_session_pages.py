@@ -61,3 +61,10 @@ async def test_a_count_is_that_of_now(api: Api, store: Store, sensor: str) -> No
         assert (await api.get("/sessions", asked))["matched"] == count
     store.sessions([{"sensor": sensor, "session_id": "1", "revision": 2, "removed": True}])
     assert (await api.get("/sessions", asked))["matched"] == 4
+
+
+async def test_ids_that_grow_when_they_are_escaped_fill_a_page(api: Api, store: Store, sensor: str) -> None:
+    ids = [f"{number:04}" + "\\" * 110 + "'" * 110 for number in range(450)]
+    store.sessions([{"sensor": sensor, "session_id": one, "event_count": 1} for one in ids])
+    answer = await api.get("/sessions", {"response_per_page": 450, "page": 1, "sensors": [f"^{sensor}$"]})
+    assert sorted(row["session_id"] for row in answer["events"]) == ids
