@@ -12,12 +12,12 @@ from deploy.servers import kafka_sentence
 from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.publisher import Publisher
 from schemas.settings import Kafka, Settings, SettingsError
-from schemas.topics import format_of, sensor_topics
+from schemas.topics import format_of
 from stream_processors import groups
 from stream_processors.sink.alerts import alert_rules
 from stream_processors.sink.answers import UnansweredError
 from stream_processors.sink.places import Place
-from stream_processors.sink.redecode import Redecoded, recount, redecode
+from stream_processors.sink.redecode import Redecoded, redecode
 from stream_processors.sink.refill import Refilled, refill
 from stream_processors.sink.writer import Writer
 
@@ -72,22 +72,15 @@ async def _replay(
 
 async def _redecode(settings: Settings, topic: str, first: int, last: int | None, partition: int | None) -> Redecoded:
     kafka = settings.kafka
-    epochs = await epochs_of(kafka, {one.name for one in sensor_topics()})
+    epochs = await epochs_of(kafka, {topic})
     ranges = await _ranges(kafka, topic, first, last, partition)
     writer = Writer(settings.clickhouse, alert_rules(settings.sink.alerts))
     found = Redecoded()
     try:
         async with Publisher(kafka, client="sojourn-replay") as publisher:
-            try:
-                for number, until in ranges.items():
-                    place = Place(epochs[topic], topic, number)
-                    await redecode(kafka, writer, publisher, place, first, until, found)
-            finally:
-                if found.hours:
-                    places = [
-                        Place(epoch, name, part) for name, epoch in epochs.items() for part in range(kafka.partitions)
-                    ]
-                    await recount(writer, places, found.hours)
+            for number, until in ranges.items():
+                place = Place(epochs[topic], topic, number)
+                await redecode(kafka, writer, publisher, place, first, until, found)
     finally:
         await writer.close()
     return found

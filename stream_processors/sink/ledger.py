@@ -24,7 +24,8 @@ fenced       error 395: another sink owns the partition          nothing more   
 ===========  ==================================================  ====================================  ===========
 
 The token (insert_deduplication_token) makes the repeated insert of *ambiguous* harmless; the look into the table
-afterwards covers a server that died between remembering a token and keeping the rows.
+afterwards covers a server that died between remembering a token and keeping the rows. What ClickHouse derives from rows
+that were there, or may have been, is made once more (``derived``).
 """
 
 from collections.abc import Collection

@@ -9,10 +9,9 @@ Nothing vanishes: what this version refuses keeps the rows it has, and a row tha
 letter. If it is killed between deleting and inserting, rows are missing until it has run again over the same range.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from importlib.metadata import version
-from typing import TypeVar
 
 import msgspec
 
@@ -20,22 +19,16 @@ from producers.kafka.message import Message
 from producers.kafka.publisher import Publisher
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.settings import Kafka
-from stream_processors.backoff import Backoff
 from stream_processors.imports import doubles
-from stream_processors.sink.answers import UnansweredError
 from stream_processors.sink.letters import publish_letters
 from stream_processors.sink.places import Place
 from stream_processors.sink.reading import Reader, dead_letter
-from stream_processors.sink.refill import ATTEMPTS, Refilled, complete, slices
+from stream_processors.sink.refill import Refilled, answered, complete, recount_hours, slices
 from stream_processors.sink.spool import Part
 from stream_processors.sink.writer import Writer
 
 #: Messages whose rows are exchanged at once: readers miss no more than these, and not for long.
 _PIECE = 8_000
-#: Hours counted again in one statement.
-_HOURS = 5_000
-
-T = TypeVar("T")
 
 
 class Redecoded(msgspec.Struct):
@@ -59,37 +52,49 @@ async def redecode(
     Raises KafkaError, TimeoutError, UnansweredError when ClickHouse stays away. Can be run again after any of them.
     """
     reader = Reader(place)
-    async with aclosing(slices(kafka, place.topic_partition, first, last, _PIECE)) as pieces:
-        async for messages in pieces:
-            reading = reader.read(messages)
-            part = Part(reading.rows, reading.offsets)
-            asked = part.imported(messages)
-            if asked:
-                # Before anything is deleted: its own rows say that a line of a file was stored here.
-                known = await _answered(lambda asked=asked: writer.imported(asked))  # type: ignore[misc]
-                part = part.without_messages(doubles(place.source, asked, known))
-            found.messages += len(messages)
-            found.rows += len(part.rows)
-            await _exchange(writer, publisher, place, messages, part, found)
+    touched: set[int] = set()
+    try:
+        async with aclosing(slices(kafka, place.topic_partition, first, last, _PIECE)) as pieces:
+            async for messages in pieces:
+                reading = reader.read(messages)
+                part = Part(reading.rows, reading.offsets)
+                asked = part.imported(messages)
+                if asked:
+                    # Before anything is deleted: its own rows say that a line of a file was stored here.
+                    known = await answered(lambda asked=asked: writer.imported(asked))  # type: ignore[misc]
+                    part = part.without_messages(doubles(place.source, asked, known))
+                found.messages += len(messages)
+                found.rows += len(part.rows)
+                await _exchange(writer, publisher, place, messages, part, found, touched)
+    finally:
+        if touched:
+            found.hours |= touched
+            await recount_hours(writer, place, touched)
 
 
 async def _exchange(
-    writer: Writer, publisher: Publisher, place: Place, messages: Sequence[Message], part: Part, found: Redecoded
+    writer: Writer,
+    publisher: Publisher,
+    place: Place,
+    messages: Sequence[Message],
+    part: Part,
+    found: Redecoded,
+    touched: set[int],
 ) -> None:
     first, last = messages[0].offset, messages[-1].offset
-    stored = await _answered(lambda: writer.stored(place, first, last))
+    stored = await answered(lambda: writer.stored(place, first, last))
     kept = {offset for offset, _ in stored}.difference(part.offsets)
     found.kept += len(kept)
     replaced = sum(offset not in kept for offset, _ in stored)
     if replaced:
-        found.hours |= await _answered(lambda: writer.hours(place, first, last))
-        await _answered(lambda: writer.take_over([place]))
-        await _answered(lambda: writer.forget(place, first, last, kept))
+        touched |= await answered(lambda: writer.hours(place, first, last))
+        await answered(lambda: writer.take_over([place]))
+        await answered(lambda: writer.forget(place, first, last, kept))
         found.replaced += replaced
     if part.rows:
         filled = Refilled()
         await complete(writer, place, part, filled, mark=f"+{version('sojourn')}")
-        found.hours |= await _answered(lambda: writer.hours(place, first, last))
+        touched |= await answered(lambda: writer.hours(place, first, last))
         found.refused |= filled.refused
         await publish_letters(publisher, _letters(place, messages, filled))
 
@@ -104,35 +109,3 @@ def _letters(place: Place, messages: Sequence[Message], filled: Refilled) -> lis
         offset = int(name.rpartition("/")[2])
         found.append(dead_letter(place, offset, by_offset.get(offset), Reason.REFUSED_BY_STORE, why))
     return found
-
-
-async def recount(writer: Writer, places: Collection[Place], hours: Collection[int]) -> None:
-    """Count hours of the roll-up of events again. ``places``: all from which events come.
-
-    It owns all of them meanwhile, so that nobody inserts between the two counts; sinks take them back. Counted again
-    when one of them was faster. Raises UnansweredError when ClickHouse stays away, or a sink is faster every time.
-    """
-    ordered = sorted(hours)
-    for start in range(0, len(ordered), _HOURS):
-        await _recount(writer, sorted(places), ordered[start : start + _HOURS])
-
-
-async def _recount(writer: Writer, places: Sequence[Place], hours: Sequence[int]) -> None:
-    for _ in range(ATTEMPTS):
-        owners = await _answered(lambda: writer.take_over(places))
-        token = f"recount:{hours[0]}-{hours[-1]}@{max(owners.values())}"
-        await _answered(lambda token=token: writer.recount(hours, token))  # type: ignore[misc]
-        if await _answered(lambda owners=owners: writer.owns(owners)):  # type: ignore[misc]
-            return
-    raise UnansweredError("the hours of events_by_hour could not be counted: a sink was faster each time")
-
-
-async def _answered(statement: Callable[[], Awaitable[T]]) -> T:
-    """The statement's result; repeated for a while where ClickHouse does not answer."""
-    backoff = Backoff()
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return await statement()
-        except UnansweredError:
-            await backoff.sleep()
-    return await statement()

@@ -7,8 +7,9 @@ nothing is missing nobody is fenced and nothing is written. No committed offset 
 """
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
+from typing import TypeVar
 
 import msgspec
 from aiokafka import TopicPartition
@@ -19,6 +20,7 @@ from schemas.settings import Kafka
 from stream_processors.backoff import Backoff
 from stream_processors.imports import doubles
 from stream_processors.sink.answers import FencedError, RefusedError, UnansweredError
+from stream_processors.sink.derived import recount
 from stream_processors.sink.places import Place
 from stream_processors.sink.reading import Reader
 from stream_processors.sink.spool import Part
@@ -28,6 +30,8 @@ from stream_processors.sink.writer import Writer
 _SLICE = 5000
 #: How often a block is begun again, or a statement repeated, before the refill gives up.
 ATTEMPTS = 20
+
+T = TypeVar("T")
 
 
 class Refilled(msgspec.Struct):
@@ -47,6 +51,7 @@ async def refill(kafka: Kafka, writer: Writer, place: Place, first: int, last: i
     Raises KafkaError, TimeoutError, UnansweredError when ClickHouse stays away. Can be run again after any of them.
     """
     found = Refilled()
+    touched: set[int] = set()
     reader = Reader(place)
     async with aclosing(slices(kafka, place.topic_partition, first, last, _SLICE)) as pieces:
         async for messages in pieces:
@@ -57,8 +62,15 @@ async def refill(kafka: Kafka, writer: Writer, place: Place, first: int, last: i
                 part = part.without_messages(doubles(place.source, asked, await writer.imported(asked)))
             found.messages += len(messages)
             found.rows += len(part.rows)
-            if part.rows:
-                await complete(writer, place, part, found, store=store)
+            if not part.rows:
+                continue
+            missing = found.missing
+            await complete(writer, place, part, found, store=store)
+            if store and found.missing > missing:
+                touched |= await answered(lambda part=part: writer.hours(place, part.offsets[0], part.offsets[-1]))  # type: ignore[misc]
+    if touched:
+        # Rows that were deleted from events alone were left in the roll-up, where their insert counted them once more.
+        await recount_hours(writer, place, touched)
     return found
 
 
@@ -118,3 +130,30 @@ async def slices(
                 yield wanted[start : start + most]
             if len(wanted) < len(messages):
                 return
+
+
+async def recount_hours(writer: Writer, place: Place, hours: Collection[int]) -> None:
+    """Count hours of the roll-up of events again, what they have of this partition.
+
+    It owns the partition meanwhile, so that nobody inserts between the two counts; a sink takes it back. Raises
+    UnansweredError when ClickHouse stays away, or a sink is faster every time.
+    """
+    for _ in range(ATTEMPTS):
+        owner = (await answered(lambda: writer.take_over([place])))[place]
+        try:
+            await answered(lambda owner=owner: recount(writer, place, owner, hours))  # type: ignore[misc]
+        except FencedError:
+            continue
+        return
+    raise UnansweredError("the hours of events_by_hour could not be counted: a sink was faster each time")
+
+
+async def answered(statement: Callable[[], Awaitable[T]]) -> T:
+    """The statement's result; repeated for a while where ClickHouse does not answer."""
+    backoff = Backoff()
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return await statement()
+        except UnansweredError:
+            await backoff.sleep()
+    return await statement()

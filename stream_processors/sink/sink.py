@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 
 import structlog
 from aiokafka import TopicPartition
@@ -17,7 +18,7 @@ from schemas.settings import Settings
 from stream_processors import groups
 from stream_processors.heartbeat import send
 from stream_processors.sink.alerts import alert_rules
-from stream_processors.sink.answers import UnansweredError
+from stream_processors.sink.answers import FencedError, UnansweredError
 from stream_processors.sink.ledger import Ledger
 from stream_processors.sink.owned import Owned
 from stream_processors.sink.places import place_of
@@ -173,6 +174,11 @@ class Sink:
         owners = await self._storing.until_answered(lambda: self._writer.take_over(list(places)))
         starts = {place: one.offset for place, one in places.items()}
         frontiers = await self._storing.until_answered(lambda: self._writer.frontiers(starts))
+        ledgers = {place: Ledger(place, one.offset, frontiers[place]) for place, one in places.items()}
+        for place, ledger in ledgers.items():
+            # Where another sink has been faster: that one does it, and the first block here says so.
+            with suppress(FencedError):
+                await self._storing.complete(owners[place], ledger)
         if generation != self._consumer.generation:
             return
         for place, one in places.items():
@@ -180,7 +186,7 @@ class Sink:
             self._owned[one.partition] = Owned(
                 place,
                 owners[place],
-                Ledger(place, one.offset, frontiers[place]),
+                ledgers[place],
                 self._storing,
                 self.publisher,
                 self._slots,

@@ -13,6 +13,7 @@ from schemas.topics import SESSIONS
 from stream_processors.backoff import Backoff
 from stream_processors.imports import doubles
 from stream_processors.sink.answers import RefusedError, UnansweredError
+from stream_processors.sink.derived import derive_again
 from stream_processors.sink.ledger import Case, Ledger, Position, case_of, label_of_block
 from stream_processors.sink.letters import publish_letters
 from stream_processors.sink.places import Place
@@ -67,6 +68,11 @@ class Storing:
                     label = part.label() if part.rows else label
         await self._settle(place, owner, part, label, block)
         ledger.done = block.last + 1
+
+    async def complete(self, owner: int, ledger: Ledger) -> None:
+        """After a partition was taken over: what should have followed from the rows that were found there."""
+        if ledger.done < ledger.frontier and ledger.place.topic != SESSIONS:
+            await self._derive_again(ledger.place, owner, ledger.done, ledger.frontier - 1)
 
     async def until_answered(self, statement: Callable[[], Awaitable[T]]) -> T:
         """The statement's result, however long ClickHouse takes to come back."""
@@ -131,6 +137,7 @@ class Storing:
                 self._counters.add("rows_inserted_total", len(part.rows))
                 return
             stored = await self._stored_between(place, part.offsets[0], part.offsets[-1])
+            await self._derive_again(place, owner, part.offsets[0], part.offsets[-1])
             left = part.without(stored)
             self._counters.add("rows_inserted_total", len(part.rows) - len(left.rows))
             if left.rows:
@@ -141,6 +148,9 @@ class Storing:
 
     async def _stored_between(self, place: Place, first: int, last: int) -> set[Position]:
         return await self.until_answered(lambda: self._writer.stored(place, first, last))
+
+    async def _derive_again(self, place: Place, owner: int, first: int, last: int) -> None:
+        await self.until_answered(lambda: derive_again(self._writer, place, owner, first, last))
 
     async def _until_inserted(self, place: Place, owner: int, part: Part, label: str, ingested_at: int) -> bool:
         """Insert, again and again until there is an answer. Whether there were attempts without one."""

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from schemas.parameters import portions
 from schemas.settings import ClickHouse
+from schemas.times import SECOND
 from schemas.topics import SESSIONS
 from stream_processors.imports import Imported, Origin
 from stream_processors.sink import statements
@@ -44,6 +45,9 @@ _INSERT_SETTINGS = {
 
 #: Bytes of one question for imported ids: the server takes 128 KiB of a parameter.
 _QUESTION = 65_536
+
+#: Seconds.
+_HOUR = 3600
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -154,19 +158,35 @@ class Writer:
         """The hours of event time, in seconds since 1970, of the partition's rows between two offsets."""
         return {int(hour) for (hour,) in await self._query(statements.HOURS, _range(place, first, last))}
 
-    async def recount(self, hours: Collection[int], token: str) -> None:
-        """Let the roll-up of events say of these hours what the table says; exact while nobody inserts."""
+    async def recount(self, place: Place, owner: int, hours: Sequence[int]) -> None:
+        """Let the roll-up of events say of these hours, ascending, what the table has of the partition.
+
+        ``owner`` inserts nothing meanwhile. Raises FencedError too; the same call again is harmless.
+        """
+        label = f"recount:{hours[0]}-{hours[-1]}"
         await self._command(
             statements.RECOUNT,
-            {"hours": sorted(hours)},
-            settings={"async_insert": 0, "insert_deduplication_token": token},
+            {
+                "epoch": place.epoch,
+                "topic": place.topic,
+                "partition": place.partition,
+                "owner": owner,
+                "hours": hours,
+                "begin": hours[0] * SECOND,
+                "end": (hours[-1] + _HOUR) * SECOND,
+            },
+            settings={
+                "async_insert": 0,
+                # Equal differences at two times are two differences.
+                "insert_deduplication_token": token_of(place, f"{label}@{owner}:{time.time_ns()}"),
+                # While an attempt without answer is running still, ClickHouse refuses another of the same id.
+                "query_id": query_id_of(place, owner, label),
+            },
         )
 
-    async def owns(self, owners: Mapping[Place, int]) -> bool:
-        """Whether nobody has taken one of these partitions over since."""
-        found = await self._query(statements.OWNERS, {"epochs": sorted({place.epoch for place in owners})})
-        highest = {Place(epoch, topic, partition): owner for epoch, topic, partition, owner in found}
-        return all(highest.get(place, 0) <= owner for place, owner in owners.items())
+    async def name_devices(self, place: Place, first: int, last: int) -> None:
+        """Keep what the partition's rows between two offsets, both included, say of devices."""
+        await self._command(statements.NAME_DEVICES, _range(place, first, last), settings={"async_insert": 0})
 
     async def imported(self, asked: Sequence[Imported]) -> dict[str, set[Origin]]:
         """Where the ids of imported messages are stored, those that are."""

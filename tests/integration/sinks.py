@@ -11,13 +11,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+from aiokafka import TopicPartition
 from clickhouse_connect.driver import create_async_client
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
+from producers.kafka.consumer import LogConsumer
 from producers.kafka.publisher import Publisher
 from schemas.records import Event
 from schemas.settings import Settings
 from schemas.topics import EVENTS
+from stream_processors import groups
 from stream_processors.sink.sink import Sink
 
 _encode = msgspec.json.Encoder().encode
@@ -96,6 +99,19 @@ class Inside:
         assert self.task is not None
         await asyncio.wait_for(self.task, 15)
         await self.sink.publisher.stop()
+
+
+async def commit_zero(settings: Settings) -> None:
+    """Reset the sink's offsets, as an operator does for a replay; no member may be in the group."""
+
+    async def nobody(_: frozenset[TopicPartition]) -> None:
+        return None
+
+    member = LogConsumer(settings.kafka, client="operator")
+    await member.join(groups.SINK, [EVENTS], nobody)
+    await member.poll(0.1)
+    await member.commit(dict.fromkeys(member.assignment, 0))
+    await member.stop()
 
 
 @asynccontextmanager

@@ -191,7 +191,8 @@ async def test_rows_of_an_older_decoder_are_replaced_beside_a_running_sink(
             assert late.result_rows == [(0,)]
             await publish_events(publisher, "s", range(count, count := count + 100), partitions)
             await until_stored(client, "s", range(count), 60)
-            assert sink.counters.values["inserts_fenced_total"] > 0
+            # Other partitions were not held up.
+            assert "inserts_fenced_total" not in sink.counters.values
         assert (await client.query(BY_HOUR)).result_rows == []
         await client.command("OPTIMIZE TABLE events_by_hour FINAL")
         assert (await client.query(BY_HOUR)).result_rows == []

@@ -33,6 +33,14 @@ def _columns(settings: Settings) -> list[tuple[str, ...]]:
         return [tuple(row) for row in client.query(COLUMNS, parameters={"database": store.database}).result_rows]
 
 
+def _apply_those_before(name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The migrations before the one whose file's name ends so."""
+    number = next(one.number for one in migrations(Values()) if one.name.endswith(name)) - 1
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "migrations", lambda values: migrations(values)[:number])
+        schema.apply_tables(settings)
+
+
 def _drop(settings: Settings) -> None:
     store = settings.clickhouse
     with clickhouse_connect.get_client(dsn=store.url, username="admin", password=store.writer_password) as client:
@@ -62,10 +70,7 @@ def test_names_that_were_said_before_there_was_a_table_for_them_are_taken_over(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = _settings(stack, "from_before_devices")
-    before = next(one.number for one in migrations(Values()) if one.name.endswith("_devices.sql")) - 1
-    with monkeypatch.context() as patched:
-        patched.setattr(schema, "migrations", lambda values: migrations(values)[:before])
-        schema.apply_tables(settings)
+    _apply_those_before("_devices.sql", settings, monkeypatch)
     store = settings.clickhouse
     with clickhouse_connect.get_client(
         dsn=store.url, username="admin", password=store.writer_password, database=store.database
@@ -91,10 +96,7 @@ def test_a_session_that_is_retention_locked_outlives_its_days_until_it_is_unlock
     settings = _settings(stack, "from_before_locks")
     # Nothing is old before the rule is replaced.
     lasting = msgspec.structs.replace(settings.clickhouse, sessions_ttl_days=4000)
-    before = next(one.number for one in migrations(Values()) if one.name.endswith("_retention_locked.sql")) - 1
-    with monkeypatch.context() as patched:
-        patched.setattr(schema, "migrations", lambda values: migrations(values)[:before])
-        schema.apply_tables(msgspec.structs.replace(settings, clickhouse=lasting))
+    _apply_those_before("_retention_locked.sql", msgspec.structs.replace(settings, clickhouse=lasting), monkeypatch)
     store = settings.clickhouse
     with clickhouse_connect.get_client(
         dsn=store.url, username="admin", password=store.writer_password, database=store.database
@@ -128,4 +130,44 @@ def test_a_session_that_is_retention_locked_outlives_its_days_until_it_is_unlock
             settings={"mutations_sync": 2},
         )
         assert left() == ["locked later", "young"]
+    _drop(settings)
+
+
+def test_what_was_counted_before_counts_knew_their_partition_is_counted_there_and_once(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _settings(stack, "from_before_places")
+    _apply_those_before("_rollups_by_place.sql", settings, monkeypatch)
+    store = settings.clickhouse
+    with clickhouse_connect.get_client(
+        dsn=store.url, username="admin", password=store.writer_password, database=store.database
+    ) as client:
+
+        def add(partition: int, count: int) -> None:
+            event = {"sensor": "s", "kind": "command", "time": "2025-08-01 10:00:00", "_epoch": "e", "_topic": "t"}
+            rows = [
+                {**event, "_partition": partition, "_offset": offset, "ingested_at": "2026-01-01 00:00:00"}
+                for offset in range(count)
+            ]
+            client.raw_insert("events", insert_block=b"\n".join(map(msgspec.json.encode, rows)), fmt="JSONEachRow")
+
+        def counted() -> list[tuple[str, int, int]]:
+            sums = "SELECT _epoch, _partition, sum(events) FROM events_by_hour GROUP BY ALL HAVING sum(events) > 0"
+            return [tuple(row) for row in client.query(sums + " ORDER BY ALL").result_rows]
+
+        add(0, 3)
+        # The events of this one are gone, and were counted.
+        client.command(
+            "INSERT INTO events_by_hour (hour, sensor, kind, events) VALUES ('2020-01-01', 's', 'command', 5)"
+        )
+        schema.apply_tables(settings)
+        assert counted() == [("", 0, 5), ("e", 0, 3)]
+        add(1, 4)
+        assert counted() == [("", 0, 5), ("e", 0, 3), ("e", 1, 4)]
+        # Whoever was interrupted runs it again.
+        for statement in next(
+            one for one in migrations(schema.values_of(settings)) if one.name.endswith("_rollups_by_place.sql")
+        ).statements:
+            client.command(statement)
+        assert counted() == [("", 0, 5), ("e", 0, 3), ("e", 1, 4)]
     _drop(settings)

@@ -10,7 +10,6 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from producers.kafka.consumer import LogConsumer
 from producers.kafka.history import read_history
 from producers.kafka.publisher import Publisher
 from schemas.dead_letters import DeadLetter
@@ -25,6 +24,7 @@ from stream_processors.sink.writer import Writer
 from tests.integration.sinks import (
     Inside,
     SinkProcess,
+    commit_zero,
     numbers_of,
     publish_events,
     running_sink,
@@ -36,19 +36,6 @@ from tests.integration.sinks import (
 from tests.stack import Stack
 
 pytestmark = pytest.mark.integration
-
-
-async def commit_zero(settings: Settings) -> None:
-    """Reset the sink's offsets, as an operator does for a replay; no member may be in the group."""
-
-    async def nobody(_: frozenset[TopicPartition]) -> None:
-        return None
-
-    member = LogConsumer(settings.kafka, client="operator")
-    await member.join(groups.SINK, [EVENTS], nobody)
-    await member.poll(0.1)
-    await member.commit(dict.fromkeys(member.assignment, 0))
-    await member.stop()
 
 
 async def committed(settings: Settings) -> int:

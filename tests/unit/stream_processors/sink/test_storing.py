@@ -46,6 +46,8 @@ class Table:
         self.faults: list[tuple[Exception, bool]] = []
         self.forgets_rows_of_next_insert = False
         self.lookups = 0
+        #: Offsets of which everything that follows from them was made again.
+        self.derived: list[tuple[int, int]] = []
         #: Ids of imports → where they are stored.
         self.ids: dict[str, set[Origin]] = {}
 
@@ -72,6 +74,15 @@ class Table:
     async def stored(self, place: Place, first: int, last: int) -> set[Position]:
         self.lookups += 1
         return {position for position in self.rows if first <= position[0] <= last}
+
+    async def hours(self, place: Place, first: int, last: int) -> set[int]:
+        return {3600}
+
+    async def recount(self, place: Place, owner: int, hours: Sequence[int]) -> None:
+        assert list(hours) == [3600]
+
+    async def name_devices(self, place: Place, first: int, last: int) -> None:
+        self.derived.append((first, last))
 
     async def imported(self, asked: Sequence[Imported]) -> dict[str, set[Origin]]:
         return {one.record_id: self.ids[one.record_id] for one in asked if one.record_id in self.ids}
