@@ -23,6 +23,7 @@ from producers.load.generate import generate
 from producers.load.mix import Mix, Tally
 from producers.load.writing import Written
 from producers.pace import Pace
+from producers.stop_signals import SAME_WISH
 from schemas.settings import Kafka
 
 #: The output that is standard output.
@@ -52,11 +53,14 @@ async def _run(kafka: Kafka, mix: Mix, output: str | None, rate: float) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def end() -> None:
-        """The second signal ends it at once."""
-        stop.set()
+    def listen_no_more() -> None:
+        """Whatever comes from now on ends it at once."""
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
+
+    def end() -> None:
+        stop.set()
+        loop.call_later(SAME_WISH, listen_no_more)
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, end)

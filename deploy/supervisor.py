@@ -19,6 +19,7 @@ from deploy.plan import Plan
 from deploy.readiness import Readiness, ask_readiness
 from deploy.report import Report
 from deploy.servers import Gates, keep_clickhouse, keep_kafka
+from producers.stop_signals import StopSignals
 from stream_processors.dead_letters.limits import EXIT_CODE as TOO_MANY_BAD_RECORDS
 
 #: Seconds for all of the drain, under the 15 that are promised, and for each at most, in this order.
@@ -51,8 +52,9 @@ class Supervisor:
     async def run(self) -> int:
         """Raises CannotStartError when something was in the way, after everything it started has ended."""
         loop = asyncio.get_running_loop()
+        signals = StopSignals(self._stop.set, self._hurry)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._asked_to_stop)
+            loop.add_signal_handler(number, signals)
         serving = asyncio.create_task(self._serve())
         stopping = asyncio.create_task(self._stop.wait())
         clean = False
@@ -73,10 +75,10 @@ class Supervisor:
             _raise_cause(serving)
         return int(not clean)
 
-    def _asked_to_stop(self) -> None:
-        if self._stop.is_set():
-            self._at_once.set()
-        self._stop.set()
+    def _hurry(self) -> None:
+        if not self._at_once.is_set():
+            self._report.say("stopping: at once, as asked for again")
+        self._at_once.set()
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from producers.positions import Positions
 from producers.produce import positions_of, produce
 from producers.produce_report import Report
+from producers.stop_signals import StopSignals
 from schemas.settings import Settings
 
 #: Seconds between two looks at the counts.
@@ -33,9 +34,9 @@ def run_produce(
 ) -> int:
     """Publish, show progress and the summary on standard error; returns the exit code.
 
-    Ctrl-C and SIGTERM end it cleanly: what was read is published and the summary shown; a second Ctrl-C ends it at
-    once. 0: all was published; 1: lines were rejected or a file ended too early; 2: nothing could be read, or Kafka is
-    away. Raises ValueError for an unknown format.
+    Ctrl-C and SIGTERM end it cleanly: what was read is published and the summary shown; another one a second later or
+    more ends it at once. 0: all was published; 1: lines were rejected or a file ended too early; 2: nothing could be
+    read, or Kafka is away. Raises ValueError for an unknown format.
     """
     kept = positions_of(settings, format_name, paths, positions) if follow_files else None
     return asyncio.run(_run(settings, format_name, paths, rate, kept, from_start))
@@ -55,11 +56,6 @@ async def _run(
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def end() -> None:
-        if stop.is_set():
-            publishing.cancel()
-        stop.set()
-
     report = Report(format=format_name)
     publishing = asyncio.ensure_future(
         produce(
@@ -72,8 +68,9 @@ async def _run(
             report=report,
         )
     )
+    signals = StopSignals(stop.set, publishing.cancel)
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, end)
+        loop.add_signal_handler(number, signals)
     try:
         if console.is_terminal:
             await _watch(publishing, report, console)
