@@ -17,9 +17,17 @@ except ValueError:
 """
 
 
-def test_a_traceback_shows_no_variables() -> None:
+def _written() -> str:
     found = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=True)
-    written = found.stdout + found.stderr
+    return found.stdout + found.stderr
+
+
+def test_a_log_that_is_no_terminal_has_no_colours() -> None:
+    assert "\x1b" not in _written()
+
+
+def test_a_traceback_shows_no_variables() -> None:
+    written = _written()
     assert "the words of the error" in written and "Traceback" in written
     # The line of code is shown, the value of a local variable a second time is not.
     assert written.count("a secret of ours") == 0
