@@ -348,6 +348,18 @@ async def test_order_limit_and_offset(fudo: Fudo, store: Store, sensor: str) -> 
     assert (await fudo.get(f"/session?filter=listener_id.eq({sensor})&limit=0&total_count"))["session"] == []
 
 
+async def test_every_attribute_orders_but_those_that_are_made_for_the_answer(
+    fudo: Fudo, store: Store, sensor: str
+) -> None:
+    numbered(store, sensor, {name: {} for name in "ab"})
+    for name in MODEL:
+        for order in (name, f"-{name}"):
+            if name in ("size", "ml"):
+                await fudo.refused(f"/session?order={order}")
+            else:
+                assert sorted(await fudo.ids(sensor, rest=f"order={order}")) == ["a", "b"], order
+
+
 @pytest.mark.parametrize("rest", ["", "order=-id", "offset=1", "limit=20000"])
 async def test_lists_without_a_limit_or_with_a_long_one_are_streamed(
     fudo: Fudo, store: Store, sensor: str, rest: str

@@ -178,8 +178,9 @@ ATTRIBUTES = (
     _number("destination_port", "nullIf(server_port, 0)"),
     _flag("paused", "paused", writable=True),
     _flag("retention_locked", "retention_locked", writable=True),
-    # 2 is "indexed": a session that can be read can be searched (fudo-facts 2.5).
-    _number("indexed", "2"),
+    # 2 is "indexed": a session that can be read can be searched (fudo-facts 2.5). Not the number alone: ORDER BY 2 is
+    # the second column of the answer.
+    _number("indexed", "toUInt8(2)"),
     _text("trusted_timestamp"),
     _number("size", _SIZE, expensive=True),
     Attribute(name="reason", kind=Kind.TEXT, sql=_REASON, writable=True),
