@@ -360,6 +360,24 @@ async def test_every_attribute_orders_but_those_that_are_made_for_the_answer(
                 assert sorted(await fudo.ids(sensor, rest=f"order={order}")) == ["a", "b"], order
 
 
+async def test_an_ipv6_address_is_found_in_any_spelling(fudo: Fudo, store: Store, sensor: str) -> None:
+    numbered(
+        store,
+        sensor,
+        {
+            "a": {"client_ip": "2001:db8::1", "server_ip": "::ffff:192.0.2.1"},
+            "b": {"client_ip": "2001:0db8:0000:0000:0000:0000:0000:0001"},
+            "c": {"client_ip": "2001:DB8::2"},
+        },
+    )
+    for asked in ("2001:db8::1", "2001:DB8:0:0::1"):
+        assert await fudo.ids(sensor, f"source_ip.eq({asked})") == ["a", "b"]
+        assert await fudo.ids(sensor, f"source_ip.ne({asked})") == ["c"]
+        assert await fudo.ids(sensor, f"source_ip.in({asked},2001:db8:0::2)") == ["a", "b", "c"]
+        assert await fudo.ids(sensor, f"source_ip.iin(10.0.0.1,{asked})") == ["a", "b"]
+    assert await fudo.ids(sensor, "destination_ip.eq(::ffff:c000:201)") == ["a"]
+
+
 @pytest.mark.parametrize("rest", ["", "order=-id", "offset=1", "limit=20000"])
 async def test_lists_without_a_limit_or_with_a_long_one_are_streamed(
     fudo: Fudo, store: Store, sensor: str, rest: str

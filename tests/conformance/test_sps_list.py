@@ -141,6 +141,19 @@ async def test_every_property_can_be_shown_sorted_by_and_asked_for(api: Api, sto
         await api.get(SESSIONS + "/_count" + query(q=f"recording.connection_policy:{sensor} AND ({some})"))
 
 
+async def test_an_ipv6_address_is_found_in_any_spelling(api: Api, store: Store, sensor: str) -> None:
+    stored = ("2001:db8::1", "2001:0DB8:0000:0000:0000:0000:0000:0001", "2001:db8::2")
+    store.sessions([session(sensor, f"{sensor}.{n}", client_ip=address) for n, address in enumerate(stored)])
+    for asked in (
+        'client.ip:"2001:db8::1"',
+        'client.ip:"2001:DB8:0:0::1"',
+        r"client.ip:2001\:db8\:0\:\:1",
+        '"2001:DB8::0001"',
+    ):
+        found = await api.get(SESSIONS + query(q=f"recording.connection_policy:{sensor} AND {asked}"))
+        assert sorted(keys(found)) == [f"{sensor}.0", f"{sensor}.1"], asked
+
+
 async def test_sort_takes_several_properties_and_missing_values_come_last(api: Api, store: Store, sensor: str) -> None:
     rows = [("a", "ssh", 3.0), ("b", "ssh", 1.0), ("c", "rdp", 2.0), ("d", "ssh", None)]
     store.sessions([session(sensor, f"{sensor}.{key}", protocol=p, duration=d) for key, p, d in rows])

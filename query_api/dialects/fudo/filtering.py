@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+from query_api.addresses import spellings
 from query_api.dialects.fudo import times
 from query_api.dialects.fudo.conditions import FILTER, Condition, parse
 from query_api.dialects.fudo.model import BY_NAME, RELATIONS, Attribute, Kind
 from query_api.documents import shown
 from query_api.errors import BadRequestError
-from query_api.filters import EVERYTHING, Filter, Names, Value
+from query_api.filters import EVERYTHING, Filter, Names, Value, one_of_texts
 
 _COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 _ORDERED = (Kind.TEXT, Kind.NUMBER, Kind.TIME)
@@ -110,17 +111,20 @@ def _compared(word: str, attribute: Attribute, condition: Condition, names: Name
 
 
 def _eq(attribute: Attribute, condition: Condition, names: Names, zone: ZoneInfo) -> Filter:
+    if attribute.address:
+        _one(condition)
+        return _in(attribute, condition, names, zone)
     return _compared("=", attribute, condition, names, zone)
 
 
 def _ne(attribute: Attribute, condition: Condition, names: Names, zone: ZoneInfo) -> Filter:
     """Whatever ``eq`` leaves out, sessions without a value too."""
-    equal = _compared("=", attribute, condition, names, zone)
+    equal = _eq(attribute, condition, names, zone)
     return Filter(f"NOT ifNull({equal.where}, 0)", equal.parameters)
 
 
 def _ordering(attribute: Attribute, condition: Condition, names: Names, zone: ZoneInfo) -> Filter:
-    if attribute.kind not in _ORDERED or attribute.values or attribute.name.endswith("_ip"):
+    if attribute.kind not in _ORDERED or attribute.values or attribute.address:
         raise BadRequestError(
             f"filter: {attribute.name} has no order, {condition.operator} is for numbers, times and texts", field=FILTER
         )
@@ -130,6 +134,10 @@ def _ordering(attribute: Attribute, condition: Condition, names: Names, zone: Zo
 def _in(attribute: Attribute, condition: Condition, names: Names, zone: ZoneInfo) -> Filter:
     if not condition.values:
         raise BadRequestError(f"filter: {_written(condition)} needs at least one value", field=FILTER)
+    if attribute.address:
+        written = [spelled for text in condition.values for spelled in spellings(text)]
+        found = one_of_texts(attribute.sql, written, names)
+        return Filter(f"({found.where} AND {_has_value(attribute)})", found.parameters)
     bound = [_bound(attribute, text, condition, names, zone) for text in condition.values]
     where = f"{attribute.sql} IN ({', '.join(sql for sql, _, _ in bound)})"
     if attribute.kind is Kind.TEXT and "" in condition.values:
@@ -141,6 +149,8 @@ def _iin(attribute: Attribute, condition: Condition, names: Names, zone: ZoneInf
     _only_text(attribute, condition)
     if not condition.values:
         raise BadRequestError(f"filter: {_written(condition)} needs at least one value", field=FILTER)
+    if attribute.address:
+        return _in(attribute, condition, names, zone)
     name = names.next()
     where = f"has(arrayMap(text -> lowerUTF8(text), {{{name}:Array(String)}}), lowerUTF8({attribute.sql}))"
     return Filter(f"({where} AND {_has_value(attribute)})", {name: list(condition.values)})

@@ -56,6 +56,8 @@ class Attribute(msgspec.Struct, frozen=True, kw_only=True):
     writable: bool = False
     unique: bool = False
     only_true: bool = False
+    #: An IP address: asked for in any spelling, and without an order.
+    address: bool = False
     #: Not shown unless it is asked for by name; in an answer with one session ``size`` is.
     expensive: bool = False
     #: The values that may be written.
@@ -85,9 +87,9 @@ def _text(name: str, sql: str = "", writable: bool = False, values: tuple[str, .
     return Attribute(name=name, kind=Kind.TEXT, sql=value, writable=writable, values=values)
 
 
-def _column(name: str, column: str, unique: bool = False) -> Attribute:
+def _column(name: str, column: str, unique: bool = False, address: bool = False) -> Attribute:
     """A text column as it is, so that its index helps."""
-    return Attribute(name=name, kind=Kind.TEXT, sql=column, unique=unique)
+    return Attribute(name=name, kind=Kind.TEXT, sql=column, unique=unique, address=address)
 
 
 def _number(name: str, sql: str = "", expensive: bool = False) -> Attribute:
@@ -172,9 +174,9 @@ ATTRIBUTES = (
     _time("terminate_at", "terminate_at", writable=True),
     _text("dump_mode", "'all'", writable=True, values=DUMP_MODES),
     Attribute(name="protocol", kind=Kind.TEXT, sql=_PROTOCOL, values=PROTOCOLS),
-    _column("source_ip", "client_ip"),
+    _column("source_ip", "client_ip", address=True),
     _number("source_port", "nullIf(client_port, 0)"),
-    _column("destination_ip", "server_ip"),
+    _column("destination_ip", "server_ip", address=True),
     _number("destination_port", "nullIf(server_port, 0)"),
     _flag("paused", "paused", writable=True),
     _flag("retention_locked", "retention_locked", writable=True),

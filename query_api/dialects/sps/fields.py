@@ -28,6 +28,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     expression: str
     #: The same in lower case, where that is nearer to an index than lowerUTF8 of the expression.
     lowered: str = ""
+    #: Whether it is an IP address, which is asked for in any spelling.
+    address: bool = False
     #: A second spelling of the value that conditions may ask for.
     synonym: str = ""
     #: SQL around each condition, with ``{}`` for it: what a row is about stands in other rows.

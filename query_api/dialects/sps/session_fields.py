@@ -37,6 +37,10 @@ def _text(name: str, column: str, lowered: str = "", listed: bool = True) -> Fie
     return _keyword(name, column, lowered, f"nullIf({column}, '')", listed)
 
 
+def _ip(name: str, column: str, listed: bool = True) -> Field:
+    return msgspec.structs.replace(_text(name, column, f"lower({column})", listed), address=True)
+
+
 def _int(name: str, expression: str, nullable: bool = False) -> Field:
     return Field(name=name, kind=Kind.INT, expression=expression, nullable=nullable)
 
@@ -130,7 +134,7 @@ def _has_event(name: str, kind: str) -> Field:
 
 def _address(prefix: str, side: str, name: str) -> list[Field]:
     return [
-        _text(f"{prefix}.ip", f"{side}_ip", f"lower({side}_ip)"),
+        _ip(f"{prefix}.ip", f"{side}_ip"),
         _text(f"{prefix}.name", name),
         _port(f"{prefix}.port", f"{side}_port"),
     ]
@@ -193,7 +197,7 @@ _SHOWN = [
 _BY_NAME = [
     _href("trail_download_link", "/audit_trail", listed=False),
     _text("user.gateway_username", "user", listed=False),
-    _text("server.address", "server_ip", "lower(server_ip)", listed=False),
+    _ip("server.address", "server_ip", listed=False),
     *_unknown(
         Kind.KEYWORD,
         "String",

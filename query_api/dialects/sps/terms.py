@@ -8,8 +8,9 @@ import re
 
 import msgspec
 
+from query_api.addresses import spellings
 from query_api.dialects.sps.fields import Field, Kind
-from query_api.filters import Filter, Names, both, compared, either, found_in
+from query_api.filters import Filter, Names, both, compared, either, found_in, one_of_texts
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _WORD = r"[\pL\pN_]"
@@ -103,6 +104,8 @@ def _condition(field: Field, pieces: Pieces, names: Names) -> Filter:
     if field.kind is Kind.TEXT and pieces:
         return found_in(field.expression, word_regex(pieces), names)
     if _is_plain(pieces) and (text := _plain(pieces)).isascii():
+        if field.address and ":" in text:
+            return one_of_texts(field.low, sorted({way.lower() for way in spellings(text)}), names)
         return compared(field.low, "=", text.lower(), "String", names)
     return found_in(field.expression, value_regex(pieces), names)
 
