@@ -140,8 +140,11 @@ async def media_type(request: web.Request, handler: Handler) -> web.StreamRespon
 
 @web.middleware
 async def body(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The whole body, unpacked, before a place is taken: whoever sends slowly holds none, and not for long."""
-    if request.body_exists:
+    """The whole body, unpacked, before a place is taken: whoever sends slowly holds none, and not for long.
+
+    A body that is said to be packed is there: without one it was lost on the way, and filters with it.
+    """
+    if request.body_exists or request.headers.get("Content-Encoding"):
         limit = body_bytes(request.app[SETTINGS].http, request.path)
         request = request.clone(client_max_size=limit)
         try:
