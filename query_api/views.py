@@ -104,6 +104,14 @@ DOORS = (
         summary="This document as a page",
         media={"text/html": "A page for people"},
     ),
+    # Whoever opens the address that `sojourn up` prints finds what can be asked.
+    Door(
+        method="GET",
+        path="/",
+        handler=show_docs,
+        summary="The same page",
+        media={"text/html": "A page for people"},
+    ),
 )
 
 

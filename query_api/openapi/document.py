@@ -1,5 +1,7 @@
 """The OpenAPI 3.1 document, made of doors."""
 
+import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -26,6 +28,14 @@ _SCHEMES: Mapping[Shown, tuple[str, dict[str, str]]] = {
 
 _BASIC = ("basic", {"type": "http", "scheme": "basic"})
 
+_DESCRIPTION = (
+    "Sessions and events of sensors, in the APIs of the products whose clients ask for them. While there are no"
+    " credentials everybody on this machine may ask. Else Honeytrap's and Sojourn's own doors take"
+    " `Authorization: Bearer TOKEN` or the cookie of an SPS login, NetAlertX's `Authorization: Bearer TOKEN` or"
+    " `?token=TOKEN`, Fudo's `Authorization: TOKEN`, and SPS' the cookie that `GET /api/authentication` gives."
+)
+#: Where a rule comes from is for readers of the source.
+_SOURCE = re.compile(r" \((?:[a-z]+-facts|hard-questions)[^)]*\)")
 _OWNERS_WORDS = {
     "honeytrap": "Honeytrap's HTTP API",
     "netalertx": "NetAlertX's sessions",
@@ -48,7 +58,7 @@ def document(doors: Iterable[Door], version: str) -> dict[str, Any]:
         "info": {
             "title": "Sojourn",
             "version": version,
-            "description": "Sessions and events of sensors, in the APIs of the products whose clients ask for them.",
+            "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "tags": [
@@ -67,10 +77,18 @@ class _Schemas:
 
     def __init__(self, types: Sequence[Any]) -> None:
         found, self.components = msgspec.json.schema_components(types, ref_template=_REF)
+        for component in self.components.values():
+            if "description" in component:
+                component["description"] = _words(component["description"])
         self._of = {_key(kind): schema for kind, schema in zip(types, found, strict=True)}
 
     def __getitem__(self, kind: Any) -> dict[str, Any]:
         return self._of[_key(kind)]
+
+
+def _words(docstring: str) -> str:
+    """A docstring as Markdown, which descriptions are."""
+    return _SOURCE.sub("", inspect.cleandoc(docstring)).replace("``", "`")
 
 
 def _key(kind: Any) -> str:

@@ -1,5 +1,6 @@
 """The document as one page for people: plain HTML, without a script, nothing loaded from anywhere."""
 
+import re
 from collections.abc import Iterable, Mapping
 from html import escape
 from typing import Any
@@ -13,6 +14,9 @@ b{display:inline-block;min-width:4.5rem}
 """
 
 
+_CODE = re.compile(r"`([^`]+)`")
+
+
 def page(document: Mapping[str, Any]) -> str:
     """One section per dialect, one entry per door; everything in the document is escaped."""
     info = document["info"]
@@ -20,14 +24,15 @@ def page(document: Mapping[str, Any]) -> str:
         f"<h2>{escape(tag['description'])}</h2>{''.join(_doors(document, tag['name']))}" for tag in document["tags"]
     )
     schemas = "".join(
-        f'<details id="{escape(name)}"><summary><code>{escape(name)}</code> {escape(schema.get("description", ""))}'
+        f'<details id="{escape(name)}"><summary><code>{escape(name)}</code> {_prose(schema.get("description", ""))}'
         f"</summary>{_members(schema)}</details>"
         for name, schema in document["components"]["schemas"].items()
     )
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(info["title"])}</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(info["title"])}</title>'
         f"<style>{_STYLE}</style><h1>{escape(info['title'])} {escape(info['version'])}</h1>"
-        f'<p>{escape(info["description"])} The same for programs: <a href="/openapi.json">openapi.json</a>.</p>'
+        f'<p>{_prose(info["description"])} The same for programs: <a href="/openapi.json">openapi.json</a>.</p>'
         f"{sections}<h2>Schemas</h2>{schemas}</html>\n"
     )
 
@@ -40,7 +45,7 @@ def _doors(document: Mapping[str, Any], tag: str) -> Iterable[str]:
 
 
 def _door(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    parts = [f"<p>{escape(operation['description'])}</p>"] if "description" in operation else []
+    parts = [f"<p>{_prose(operation['description'])}</p>"] if "description" in operation else []
     parameters = operation["parameters"]
     if parameters:
         rows = [(one["name"], one["in"], _type(one["schema"]), one.get("description", "")) for one in parameters]
@@ -53,7 +58,7 @@ def _door(method: str, path: str, operation: Mapping[str, Any]) -> str:
     ]
     parts.append(_table(("", "media type", "schema", "meaning"), rows))
     return (
-        f"<details><summary><b>{method}</b> <code>{escape(path)}</code> {escape(operation['summary'])}</summary>"
+        f"<details><summary><b>{method}</b> <code>{escape(path)}</code> {_prose(operation['summary'])}</summary>"
         f"{''.join(parts)}</details>"
     )
 
@@ -94,4 +99,9 @@ def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text if isinstance(text, _Html) else escape(text)
+    return text if isinstance(text, _Html) else _prose(text)
+
+
+def _prose(text: str) -> str:
+    """Text with code between backticks."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))

@@ -99,6 +99,9 @@ async def test_the_page_for_people_names_every_door_and_loads_nothing(api: Api) 
     assert "<script" not in page and "src=" not in page
     for door in DOORS:
         assert door.template in page
+    # Where somebody looks first.
+    async with api.http.get(f"{api.base}/") as answer:
+        assert (answer.status, await answer.text()) == (200, page)
 
 
 def free_form(schema: Any, place: str) -> Iterator[str]:

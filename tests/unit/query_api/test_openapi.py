@@ -29,7 +29,10 @@ class Thing(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Refused(msgspec.Struct):
-    """Why."""
+    """``why`` it was (fudo-facts 2.8):
+
+    in words.
+    """
 
     why: str
 
@@ -112,3 +115,6 @@ def test_the_document_says_what_is_checked() -> None:
     assert found["components"]["schemas"]["Thing"]["required"] == ["name"]
     text = page(found)
     assert "&lt;b&gt;Make" in text and "<b>Make" not in text
+    # A docstring is for readers of the source: Markdown of it here, and code on the page.
+    assert found["components"]["schemas"]["Refused"]["description"] == "`why` it was:\n\nin words."
+    assert "<code>why</code> it was:" in text
