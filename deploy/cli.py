@@ -45,7 +45,11 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
-        _fail(getattr(error, "format_message", error.__str__)(), 2)
+        words = getattr(error, "format_message", error.__str__)()
+        if words.startswith(("Missing command", "No such command")):
+            place = getattr(getattr(error, "ctx", None), "command_path", "sojourn")
+            words += f" `{place} --help` lists what there is"
+        _fail(words, 2)
     except typer.Abort:
         sys.exit(130)
     except KeyboardInterrupt:
