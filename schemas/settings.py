@@ -350,7 +350,9 @@ def _convert(value: Any, kind: Any, name: str, origin: str) -> Any:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{name} ({origin}): {error}") from error
+        choices = msgspec.json.schema(kind).get("enum")
+        expected = f"; one of {', '.join(choices)} was expected" if choices else ""
+        raise SettingsError(f"{name} ({origin}): {error}{expected}") from error
 
 
 def _check_zone(text: str, name: str, origin: str) -> None:

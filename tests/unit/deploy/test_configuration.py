@@ -66,6 +66,12 @@ def test_options_that_contradict_are_refused_in_one_sentence(options: Options, m
     assert "\n" not in str(caught.value)
 
 
+def test_a_value_that_is_none_of_a_few_is_told_which_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOJOURN_NETALERTX_PROFILE", "foo")
+    with pytest.raises(SettingsError, match="'foo'; one of document, product was expected"):
+        configure()
+
+
 def test_the_native_port_follows_the_http_port() -> None:
     where = read_options(Options(clickhouse="127.0.0.1:8123"))[1]
     assert where.native_port == 9000
