@@ -11,6 +11,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from schemas.times import HOUR
+
 
 class Action(StrEnum):
     """What a connection record says happened (session-semantics: records in)."""
@@ -119,9 +121,9 @@ class Connection(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     server_ip: str = ""
     server_port: Port = 0
     server_name: str = ""
-    started: Annotated[int | None, Meta(description="complete: start; disconnect: start where the closer knows it")] = (
-        None
-    )
+    started: Annotated[
+        int | None, Meta(description="complete: start; disconnect, and activity of a process: start where it is known")
+    ] = None
     ended: Annotated[int | None, Meta(description="complete: end, microseconds since 1970 UTC")] = None
     kind: Annotated[str, Meta(description="Label of the opening or closing, e.g. Connected, Device Down")] = ""
     disconnect_kind: Annotated[str, Meta(description="complete: label of the closing")] = ""
@@ -134,7 +136,8 @@ class Connection(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     container_id: str = ""
     boot_id: Annotated[str, Meta(description="sensor_start: id of the sensor's new life")] = ""
     process: Annotated[
-        str, Meta(description="What a sensor without ids tells its connections apart by (boot id and pid); used again")
+        str,
+        Meta(description="What a sensor tells its connections apart by and uses again: boot id and pid, flow number"),
     ] = ""
     opens: Annotated[bool, Meta(description="activity: any event of this format opens a session")] = False
     first_time: Annotated[int | None, Meta(description="activity: earliest event counted")] = None
@@ -231,6 +234,10 @@ def position_of(offset: int, index: int) -> int:
 
 _encode_key = msgspec.json.Encoder().encode
 _decode_key = msgspec.json.Decoder(list[str]).decode
+_FLOW_PARTS = 3
+
+#: A sensor logs what it saw of a flow as late as when it gives that flow up, long after the last packet.
+FLOW_LOGGED_LATE = HOUR
 
 
 def normal_mac(mac: str) -> str:
@@ -243,11 +250,12 @@ def session_key(record: Connection | Event) -> bytes:
 
     A record that says its ``key`` has that one. Else ``[sensor, session_id]`` when there is an id, ``[mac]`` for
     devices, ``[sensor, protocol, process]`` where the sensor's processes tell its connections apart, else
-    ``[sensor, protocol, client, server]``. Empty when the record names no connection at all.
+    ``[sensor, protocol, client, server]``. Empty when the record names no connection at all. With an id and a process
+    it is ``[sensor, "", process]``: a flow, whose protocol is learned on its way, and whose id not every record knows.
     """
     if record.session_id:
-        if isinstance(record, Connection) and record.key:
-            return record.key.encode()
+        if isinstance(record, Connection) and (record.key or record.process):
+            return record.key.encode() or _encode_key((record.sensor, "", record.process))
         return _encode_key((record.sensor, record.session_id))
     if record.mac:
         return _encode_key((normal_mac(record.mac),))
@@ -263,6 +271,12 @@ def session_key(record: Connection | Event) -> bytes:
             )
         )
     return b""
+
+
+def is_flow_key(key: bytes | str) -> bool:
+    """Whether this is the key of flows: a number that the sensor uses again, for sessions that have ids."""
+    parts = _decode_key(key) if key else []
+    return len(parts) == _FLOW_PARTS and not parts[1]
 
 
 def may_be_key_of(record: Connection) -> bool:

@@ -195,6 +195,11 @@ class IdentifiedSessions:
         """Whether memory has the session."""
         return key in self._sessions or key in self._begun or key in self._asleep or key in self._closed
 
+    def let_go(self, key: bytes) -> None:
+        """Others judge this session from now on."""
+        if key in self._closed:
+            self._closed.take(key)
+
     def _recall(self, key: bytes) -> Session | None:
         """A session that is no object now; None when memory does not have it."""
         if key in self._asleep:

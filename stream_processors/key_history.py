@@ -9,12 +9,14 @@ from schemas.records import Action, Connection, EndReason, Session, State
 from stream_processors import amending
 from stream_processors.endings import EVIDENCE, GUESSES, close
 from stream_processors.limits import Limits
+from stream_processors.marks import Mark
 from stream_processors.merging import facts_of
 from stream_processors.revisions import next_revision
-from stream_processors.timeline import Line, Mark
+from stream_processors.timeline import Line
 from stream_processors.writes import Write, may_remove
 
 _MAX_MARKS = 4096
+_ENDS = frozenset({Action.CONNECT, Action.DISCONNECT})
 
 
 class KeyHistory:
@@ -27,6 +29,7 @@ class KeyHistory:
         "_device",
         "_interim",
         "_marks",
+        "_over",
         "_published",
         "guessed",
         "held",
@@ -52,6 +55,8 @@ class KeyHistory:
         #: Session id → attributes that an API gave it.
         self._attributes: dict[str, dict[str, str]] = {}
         self._interim = 0
+        #: The last session is a flow that is over: a store knows it, and what is logged late asks there.
+        self._over = False
 
     def restore(self, stored: list[Session]) -> None:
         """Go on from sessions that a store kept."""
@@ -89,7 +94,10 @@ class KeyHistory:
         weight = self._new_events(record)
         if not weight:
             return False
-        time = record.time if record.first_time is None else record.first_time
+        complete = record.action is Action.COMPLETE
+        time = record.started if complete else record.first_time
+        if time is None:
+            time = record.time
         place = bisect_left(self._marks, time, key=lambda mark: mark.time)
         twin = None
         for mark in self._marks[place : bisect_right(self._marks, time, key=lambda mark: mark.time)]:
@@ -101,7 +109,7 @@ class KeyHistory:
                 if _naming(record) < (_is_plain(mark.base.connect_kind), mark.base.opened_by):
                     mark.base = msgspec.structs.replace(mark.base, connect_kind=record.kind, opened_by=record.record_id)
                 return True
-        if twin is not None and twin.record is not None and record.action in (Action.CONNECT, Action.DISCONNECT):
+        if twin is not None and twin.record is not None and (complete or record.action in _ENDS):
             # Openers of equal time merge, and so do closers; New Device names the kind.
             if _naming(record) < _naming(twin.record):
                 twin.record = record
@@ -121,6 +129,8 @@ class KeyHistory:
         """Pair the line and return what differs from what was published. ``time`` caused the change."""
         line = self._paired(self._marks, limits, boot, watermark)
         self.wants_lookup = line.wants_lookup
+        last = line.sessions[-1] if line.sessions else None
+        self._over = self._asks and last is not None and last.end_reason is EndReason.COMPLETE
         # What is published says itself what was read; only a key with nothing published must be read again.
         waiting = () if line.sessions else line.waiting
         self.held = min((mark.offset for mark in waiting if not mark.looked_up), default=None)
@@ -199,7 +209,8 @@ class KeyHistory:
         """
         cut = 0
         for mark in self._marks:
-            if self.wants_lookup or mark.time + 2 * limits.grace > watermark or mark.broker_time + limits.keep > now:
+            early = mark.time + 2 * limits.grace > watermark and not self._over
+            if self.wants_lookup or early or mark.broker_time + limits.keep > now:
                 break
             cut += 1
         if len(self._marks) > _MAX_MARKS:
@@ -212,8 +223,10 @@ class KeyHistory:
         # What is open at the cut may end beyond it: only a line that ends here is judged by the watermark.
         line = self._paired(self._marks[:cut], limits, 0, 0 if rest else watermark)
         last = line.sessions[-1] if line.sessions else None
-        if last is not None and (last.started_at is None or not self._keeps(last, limits, watermark)):
-            self.guessed = last.end_reason in GUESSES
+        # A flow that is over stays for as long as something it may have to take stands behind it.
+        needed = bool(rest) and last is not None and last.end_reason is EndReason.COMPLETE
+        if last is not None and not needed and (last.started_at is None or not self._keeps(last, limits, watermark)):
+            self.guessed = last.end_reason in GUESSES or last.end_reason is EndReason.COMPLETE
             last = None
         for session in line.sessions:
             if session is not last:
@@ -235,6 +248,8 @@ class KeyHistory:
         due += [
             mark.time + limits.grace for mark in self._marks if self._asks and not mark.looked_up and not mark.opens
         ]
+        if self._over:
+            due += [mark.broker_time + limits.keep for mark in self._marks[-1:]]
         due += [one.last_activity_at + limits.grace for one in self._published.values() if one.held]
         for session in self._published.values():
             if session.state is State.OPEN and not amending.is_replaced(session):

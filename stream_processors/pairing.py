@@ -9,7 +9,7 @@ from itertools import islice
 import msgspec
 
 from schemas.metrics import Counters
-from schemas.records import Connection, EndReason, Session
+from schemas.records import Connection, EndReason, Session, is_flow_key
 from schemas.times import SECOND
 from stream_processors import amending
 from stream_processors.endings import restarted_after
@@ -113,7 +113,9 @@ class PairedSessions:
 
     def resolve(self, key: bytes, found: list[Session]) -> None:
         """Go on from what a store knows of a key with an end that waits for its opening."""
-        found = [one for one in found if one.end_reason is not EndReason.COMPLETE and not amending.is_replaced(one)]
+        if not is_flow_key(key):
+            found = [one for one in found if one.end_reason is not EndReason.COMPLETE]
+        found = [one for one in found if not amending.is_replaced(one)]
         asked = self._questions.answered(key)
         if asked is not None:
             if found:
@@ -149,6 +151,10 @@ class PairedSessions:
         for key, history in list(self._histories.items()):
             if history.sensor == sensor:
                 self._pair(key, history, time, self._watermarks.of(sensor))
+
+    def may_know(self, key: bytes) -> bool:
+        """Whether memory has something of this key, or had it once."""
+        return key in self._histories or self._must_ask(key)
 
     def _must_ask(self, key: bytes) -> bool:
         """Whether memory may have forgotten what came before this record."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from schemas.metrics import Counters
-from schemas.records import Action, Connection, EndReason, Session, Tick
+from schemas.records import Action, Connection, EndReason, Session, Tick, is_flow_key
 from stream_processors import amending
 from stream_processors.forgotten import Forgotten
 from stream_processors.held import HeldOffsets
@@ -49,7 +49,7 @@ class Sessionizer:
         self._held = HeldOffsets()
         self._lookups = Lookups(lookups)
         self._writes = Writes(lookups)
-        gone = Forgotten() if forgotten is None else forgotten
+        self._gone = gone = Forgotten() if forgotten is None else forgotten
         self._identified = IdentifiedSessions(limits, self.counters, self._held, self._lookups, gone)
         self._paired = PairedSessions(limits, self.counters, self._held, self._lookups, self.watermarks, gone)
 
@@ -88,7 +88,7 @@ class Sessionizer:
             self._paired.sensor_started(record.sensor, record.time)
         elif (action is _AMEND or action is _REMOVE) and len(_decode_key(key)) != _PARTS_WITH_ID:
             self._write(Write(key, record, broker_time, offset))
-        elif record.session_id:
+        elif record.session_id and not record.process:
             self._identified.apply(key, record, broker_time, offset)
         elif key:
             self._paired.apply(key, record, broker_time, offset)
@@ -133,6 +133,7 @@ class Sessionizer:
             home = self._own_key_of(key, session)
             if home is not None:
                 self._identified.restore(home, session)
+                self._remember_flow(key)
             else:
                 paired.setdefault(key, []).append(session)
         for key, stored in paired.items():
@@ -145,6 +146,7 @@ class Sessionizer:
             self._identified.restore(stored.key.encode(), stored, value)
         elif stored.end_reason is EndReason.COMPLETE:
             self._identified.restore(_own_key(stored), stored, value)
+            self._remember_flow(stored.key.encode())
         else:
             return False
         return True
@@ -166,6 +168,10 @@ class Sessionizer:
     def resolve(self, key: bytes, found: list[Session]) -> None:
         """What a store knows of a key: its sessions in their latest versions, none when it knows nothing."""
         if self._home_of(key) is self._paired:
+            if is_flow_key(key):
+                # From here on they stand on the line of their key.
+                for session in found:
+                    self._identified.let_go(_own_key(session))
             self._paired.resolve(key, found)
         else:
             self._identified.resolve(key, found[-1] if found else None)
@@ -218,11 +224,23 @@ class Sessionizer:
     def _complete(self, key: bytes, record: Connection, broker_time: int, offset: int) -> None:
         """Start and end in one record. Without an id of its own it takes no part in pairing, and gets one: of the
         record, because two equal ones are two sessions."""
-        if not record.session_id:
+        if record.session_id and record.process:
+            if not self._lookups.enabled or self._paired.may_know(key):
+                self._paired.apply(key, record, broker_time, offset)
+                return
+            # Most flows are known by this one record: no line is needed, and what comes later asks the store.
+            self._gone.add((key,))
+            record.key = key.decode()
+            key = _own_key(record)
+        elif not record.session_id:
             record.session_id = recorded_id(record.record_id)
             record.key = key.decode()
             key = _own_key(record)
         self._identified.complete(key, record, broker_time, offset)
+
+    def _remember_flow(self, key: bytes) -> None:
+        if is_flow_key(key):
+            self._gone.add((key,))
 
     def _clock(self, now: int) -> None:
         self._identified.now = max(self._identified.now, now)

@@ -110,9 +110,9 @@ _OF_KEYS = f"""{SESSION_COLUMNS} FROM
 )
 ORDER BY coalesce(started_at, ended_at, last_activity_at)"""  # noqa: S608 - constants of this module only
 
-# What ended is not restored, but a record of it must find it: the newest keys, each an id of a sensor's own.
+# What ended is not restored, but a record of it must find it: the newest keys, of ids of a sensor's own and of flows.
 _ENDED_KEYS = """SELECT key FROM {database:Identifier}.sessions
-WHERE state = 'closed' AND NOT held AND JSONLength(key) = 2
+WHERE state = 'closed' AND NOT held AND (JSONLength(key) = 2 OR JSONLength(key) = 3 AND end_reason = 'complete')
 ORDER BY ingested_at DESC LIMIT {most:UInt32}"""
 
 _BRIEF = {

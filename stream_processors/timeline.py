@@ -8,13 +8,17 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from schemas.records import Action, Connection, EndReason, Session, State
+from schemas.records import FLOW_LOGGED_LATE, Action, Connection, EndReason, Session, State
 from stream_processors.endings import EVIDENCE, close, due_end, reopen
 from stream_processors.limits import Limits
-from stream_processors.merging import identify
+from stream_processors.marks import Mark, may_open, precedence
+from stream_processors.merging import facts_of, identify
 
 #: Label of the end that no event was seen for (NetAlertX facts 2.1).
 MISSING = "<missing event>"
+
+#: Flag of a session of a flow that no record has named the start of: it began at the first that is known.
+START_GUESSED = "start_guessed"
 
 _NAMESPACE = UUID("5c1a1f0e-7d2b-5d0a-9f53-0b6e4c0d7a11")
 
@@ -31,33 +35,6 @@ def recorded_id(record_id: str) -> str:
 
 def _orphan_id(key: bytes, time: int) -> str:
     return str(uuid5(_NAMESPACE, f"{key.decode()}@end@{time}"))
-
-
-class Mark:
-    """One record on the time line of its key, or a settled session that the line goes on from."""
-
-    __slots__ = ("base", "broker_time", "looked_up", "offset", "record", "time", "weight")
-
-    def __init__(
-        self, time: int, record: Connection | None, base: Session | None, broker_time: int, offset: int
-    ) -> None:
-        self.time = time
-        self.record = record
-        self.base = base
-        self.broker_time = broker_time
-        self.offset = offset
-        #: Stored events this mark stands for.
-        self.weight = 0
-        #: A store was asked for what this mark may belong to.
-        self.looked_up = False
-
-    @property
-    def opens(self) -> bool:
-        return self.base is not None or (self.record is not None and self.record.action is Action.CONNECT)
-
-    @property
-    def closes(self) -> bool:
-        return self.record is not None and self.record.action is Action.DISCONNECT
 
 
 class Line:
@@ -83,9 +60,11 @@ class Line:
         for time, group in groupby(marks, key=lambda mark: mark.time):
             openers: list[Mark] = []
             closers: list[Mark] = []
+            starters: list[Mark] = []
             others: list[Mark] = []
             for mark in group:
-                (openers if mark.opens else closers if mark.closes else others).append(mark)
+                kind = openers if mark.opens else closers if mark.closes else starters if mark.starts else others
+                kind.append(mark)
             current = self.current
             if closers and current is not None and (current.started_at is None or current.started_at < time):
                 self._end(current, closers.pop(0))
@@ -95,9 +74,11 @@ class Line:
                     self._orphan(closers.pop(0))
             for mark in openers:
                 self._open(mark)
+            for mark in sorted(starters, key=precedence):
+                self._start(mark)
             if closers and self.current is None and not self.device:
                 # Where any event opens, one at the time of the closing came before it.
-                first = next((mark for mark in others if _may_open(mark)), None)
+                first = next((mark for mark in others if may_open(mark)), None)
                 if first is not None:
                     others.remove(first)
                     self._touch(first)
@@ -116,6 +97,11 @@ class Line:
         return self.limits.idle_device if self.device else self.limits.idle_of(session.protocol)
 
     def _open(self, mark: Mark) -> None:
+        if mark.base is not None and START_GUESSED in mark.base.flags:
+            flow = self._going_on(mark.time)
+            if flow is not None:
+                self._absorb(flow, mark.base, mark.weight)
+                return
         current = self.current
         if current is not None:
             self._supersede(current, mark.time)
@@ -130,6 +116,39 @@ class Line:
             session.disconnect_kind = ""
         self.current = session
 
+    def _start(self, mark: Mark) -> None:
+        """A flow that began just now, by one of the records that know it: all of these are one session."""
+        record = mark.record
+        assert record is not None
+        session = self.sessions[-1] if self.sessions else None
+        if session is None or session.started_at != mark.time:
+            if self.current is not None:
+                self._supersede(self.current, mark.time)
+            session = self._begun(mark)
+            self.sessions.append(session)
+        else:
+            self._apply(session, mark)
+        if record.action is Action.COMPLETE:
+            end = record.time if record.ended is None else record.ended
+            session.disconnect_kind = record.disconnect_kind
+            session.opened_by = session.closed_by = record.record_id
+            session.last_activity_at = end
+            close(session, EndReason.COMPLETE, end)
+            self.current = None
+        elif session.end_reason not in EVIDENCE:
+            session.last_activity_at = max(session.last_activity_at, record.last_time or record.time)
+            self.current = session
+
+    def _absorb(self, flow: Session, part: Session, weight: int) -> None:
+        """A session that was begun by a record that did not know the start of its flow turns out to be part of it."""
+        said = Connection(action=Action.ACTIVITY, sensor=part.sensor, time=part.last_activity_at, **facts_of(part))
+        identify(flow, said)
+        flow.event_count += part.event_count + weight
+        flow.version += part.version
+        flow.modified_at = max(flow.modified_at, part.modified_at)
+        if flow is self.current:
+            flow.last_activity_at = max(flow.last_activity_at, part.last_activity_at)
+
     def _begun(self, mark: Mark) -> Session:
         if mark.base is not None:
             base = msgspec.structs.replace(mark.base, attributes=dict(mark.base.attributes))
@@ -138,7 +157,7 @@ class Line:
         assert mark.record is not None
         record = mark.record
         session = Session(
-            session_id=opened_id(self.key, mark.time),
+            session_id=record.session_id or opened_id(self.key, mark.time),
             sensor=record.sensor,
             key=self.key.decode(),
             started_at=mark.time,
@@ -146,6 +165,7 @@ class Line:
             connect_kind=record.kind,
             opened_by=record.record_id,
             created_at=mark.broker_time,
+            flags=[START_GUESSED] if record.session_id and not mark.starts else [],
         )
         self._apply(session, mark)
         return session
@@ -190,8 +210,8 @@ class Line:
     def _touch(self, mark: Mark) -> None:
         """Activity and late facts belong to the session that is open then, else to the one that has just ended."""
         assert mark.record is not None
-        opens = _may_open(mark)
-        session = None if opens and self._lapse(mark.time) else self.current or self._just_ended(mark.time)
+        opens = may_open(mark)
+        session = self._going_on(mark.time) if opens else self.current or self._just_ended(mark.time)
         if session is None:
             if opens:
                 session = self.current = self._begun(mark)
@@ -204,6 +224,10 @@ class Line:
         self._apply(session, mark)
         if session is self.current and mark.record.action is Action.ACTIVITY:
             session.last_activity_at = max(session.last_activity_at, mark.record.last_time or mark.time)
+
+    def _going_on(self, time: int) -> Session | None:
+        """The session that what opens sessions belongs to all the same; None when it begins one."""
+        return None if self._lapse(time) else self.current or self._just_ended(time)
 
     def _lapse(self, time: int) -> bool:
         """Whether a silence before ``time`` has ended the open session: what opens sessions then begins another one."""
@@ -224,11 +248,14 @@ class Line:
         return unanswered
 
     def _just_ended(self, time: int) -> Session | None:
-        """The session that ended last, for as long as grace after its end."""
+        """The session that ended last, for as long as grace after its end; of a flow that is over, longer."""
         last = self.sessions[-1] if self.sessions else None
-        if last is None or last.ended_at is None or time > last.ended_at + self.limits.grace:
+        if last is None or last.ended_at is None:
             return None
-        return last
+        grace = self.limits.grace
+        if last.end_reason is EndReason.COMPLETE:
+            grace = max(grace, FLOW_LOGGED_LATE)
+        return last if time <= last.ended_at + grace else None
 
     def _apply(self, session: Session, mark: Mark) -> None:
         assert mark.record is not None
@@ -247,8 +274,3 @@ class Line:
     def _due_end(self, session: Session, reached: int, boot: int) -> tuple[int, EndReason] | None:
         longest = 0 if self.device else self.limits.max_duration
         return due_end(session, self.idle_of(session), longest, boot, reached)
-
-
-def _may_open(mark: Mark) -> bool:
-    """Activity of a format in which any event opens a session."""
-    return mark.record is not None and mark.record.opens and mark.record.action is Action.ACTIVITY

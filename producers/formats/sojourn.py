@@ -190,6 +190,9 @@ def _settled_event(event: Event, unknown: Fields) -> list[Decoded]:
 
 def _settled_connection(connection: Connection, unknown: Fields) -> list[Decoded] | Rejection:
     connection.protocol = connection.protocol.lower()
+    if connection.session_id:
+        # An id names its session for ever; only Suricata's flows have both.
+        connection.process = ""
     action = connection.action
     named = connection.session_id or connection.mac or connection.process or connection.client_ip
     if action is not Action.SENSOR_START and not named:

@@ -1,8 +1,8 @@
 """Suricata's eve.json (docs/formats/suricata.md; sensor-formats 5.3).
 
-A ``flow`` record comes when the flow is over and says when it began and ended; alerts and the records of protocols come
-before that. Those that say when their flow began have the same session id as the flow record: whichever comes first
-opens the session, and the flow record settles it.
+A ``flow`` record comes when the flow is over and says when it began and ended; everything else that names the flow
+comes before that, and most of it does not say when the flow began. So all of them have the key of their flow_id, which
+comes again, and the session machine decides by time what belongs together (docs/decisions/0012).
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,17 @@ from producers.formats.lines import LineReader, Read, fields_or_repaired
 from producers.formats.suricata_line import (
     ENDPOINTS,
     PLACED,
+    AlertPart,
     EveLine,
     FlowLine,
     FlowPart,
+    TimedLine,
     micros_of_text,
+    probable_session_id,
     session_id,
     set_all_aside,
     set_aside,
+    set_time_aside,
 )
 from schemas.kinds import OTHER
 from schemas.records import Action, Connection, Event
@@ -32,13 +36,19 @@ from schemas.records import Action, Connection, Event
 SURICATA = "suricata"
 FLOW = "flow"
 ALERT = "alert"
+#: Flag of an event whose line does not say when its flow began: the session id is what its flow_id lets one expect.
+SESSION_GUESSED = "session_guessed"
 
 _lines = LineReader(EveLine, "timestamp", PLACED, set_all_aside, required=("event_type",))
 _flow_line = msgspec.json.Decoder(FlowLine).decode
 _encode = msgspec.json.Encoder().encode
+_timed_line = msgspec.json.Decoder(TimedLine).decode
+_alert_part = msgspec.json.Decoder(AlertPart).decode
 _flow_part = msgspec.json.Decoder(FlowPart).decode
 _any = msgspec.json.Decoder().decode
 _NO_FLOW = FlowPart()
+# A member of an enumeration is slow to look up by its name.
+_ACTIVITY, _COMPLETE = Action.ACTIVITY, Action.COMPLETE
 #: Of a flow the time of logging stays in details.
 _LOGGED = frozenset({"timestamp"})
 
@@ -50,7 +60,6 @@ _NO_PROTOCOL = frozenset({"", "failed", "unknown"})
 #: Event type → fields of its object that say best what it is about.
 _SAYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        ALERT: ("signature",),
         "http": ("http_method", "hostname", "url"),
         "dns": ("rrname",),
         "tls": ("sni", "subject"),
@@ -58,6 +67,8 @@ _SAYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "anomaly": ("event",),
     }
 )
+#: Event type → the field of its object in which the client names the server.
+_SERVER_NAMES: Mapping[str, str] = MappingProxyType({"http": "hostname", "tls": "sni"})
 
 
 def decode_suricata(value: bytes) -> list[Decoded] | Rejection:
@@ -66,7 +77,7 @@ def decode_suricata(value: bytes) -> list[Decoded] | Rejection:
         return rejection
     # Only then reading it as a flow is worth while.
     if b':"flow"' not in value and b': "flow"' not in value:
-        return _decode_unusual(value)
+        return _decode_other(value)
     try:
         line = _flow_line(value)
     except (msgspec.DecodeError, RecursionError):
@@ -81,8 +92,23 @@ def decode_suricata(value: bytes) -> list[Decoded] | Rejection:
     return [decoded]
 
 
+def _decode_other(value: bytes) -> list[Decoded] | Rejection:
+    """An alert, or a record of a protocol, as Suricata writes it by default."""
+    try:
+        line = _timed_line(value)
+    except (msgspec.DecodeError, RecursionError):
+        return _decode_unusual(value)
+    time = micros_of_text(line.timestamp)
+    if time is None or not line.event_type:
+        return _decode_unusual(value)
+    decoded, keeps_endpoints = _other(line, time, _flow_of(line.flow), getattr(line, line.event_type, None))
+    set_time_aside(line, not keeps_endpoints)
+    decoded.event.details = msgspec.Raw(_encode(line))
+    return [decoded]
+
+
 def _decode_unusual(value: bytes) -> list[Decoded] | Rejection:
-    """A line that is not a flow as Suricata writes it by default."""
+    """A line that Suricata does not write by default."""
     read = _lines.read(value)
     if not isinstance(read, Rejection):
         return _records(read, {})
@@ -97,7 +123,10 @@ def _records(read: Read[EveLine], beside: Fields) -> list[Decoded]:
         decoded = _flow(line, flow, start, end)
         _lines.finish(decoded.event, read, _LOGGED, beside)
         return [decoded]
-    return _other(read, flow, beside)
+    said = read.fields.get(line.event_type) if read.fields is not None else getattr(line, line.event_type, None)
+    decoded, keeps_endpoints = _other(line, read.time, flow, said)
+    _lines.finish(decoded.event, read, ENDPOINTS if keeps_endpoints else (), beside)
+    return [decoded]
 
 
 def _decode_message(value: bytes) -> list[Decoded] | Rejection | None:
@@ -148,12 +177,13 @@ def _flow(line: FlowLine, flow: FlowPart, start: int, end: int) -> Decoded:
         server_port=line.dest_port,
     )
     connection = Connection(
-        action=Action.COMPLETE,
+        action=_COMPLETE,
         sensor=sensor,
         time=end,
         started=start,
         ended=end,
         session_id=session,
+        process=f"flow/{line.flow_id}",
         protocol=protocol,
         client_ip=line.src_ip,
         client_port=line.src_port,
@@ -164,69 +194,88 @@ def _flow(line: FlowLine, flow: FlowPart, start: int, end: int) -> Decoded:
     return Decoded(event, connection)
 
 
-def _other(read: Read[EveLine], flow: FlowPart, beside: Fields) -> list[Decoded]:
-    """An alert, a record of a protocol, statistics: a sign of life of the flow that it names."""
-    line, time = read.line, read.time
-    said = _object_of(read)
-    kind = _KINDS.get(line.event_type, OTHER)
-    app_proto = line.event_type if line.event_type in _PROTOCOLS else line.app_proto
+def _other(line: EveLine, time: int, flow: FlowPart, raw: object) -> tuple[Decoded, bool]:
+    """An alert, a record of a protocol, statistics: a sign of life of the flow that it names; all but the details.
+
+    ``raw`` is the object named like the event type. True: the packet's own addresses stay in details.
+    """
+    event_type = line.event_type
+    known_protocol = event_type if event_type in _PROTOCOLS else line.app_proto
+    if known_protocol in _NO_PROTOCOL:
+        known_protocol = ""
+    client_ip, client_port, server_ip, server_port = line.src_ip, line.src_port, line.dest_ip, line.dest_port
+    knows_client, keeps_endpoints = known_protocol == event_type or line.direction != "", False
+    if flow.src_ip:
+        # The packet's own addresses may be the other way round.
+        client_ip, client_port, server_ip, server_port = flow.src_ip, flow.src_port, flow.dest_ip, flow.dest_port
+        keeps_endpoints = knows_client = True
+    elif line.direction == "to_client":
+        client_ip, client_port, server_ip, server_port = server_ip, server_port, client_ip, client_port
+        keeps_endpoints = True
+    attributes, server_name = {}, ""
+    if event_type == ALERT:
+        data, number = _alert_of(raw)
+        if data:
+            attributes = {f"alert.{number}": data}
+    else:
+        said = _object_of(raw)
+        data = _saying(event_type, said)
+        if name := _SERVER_NAMES.get(event_type):
+            server_name = _words(said, (name,))
     event = Event(
         sensor=line.host or SURICATA,
         time=time,
-        kind=kind,
-        category=line.event_type,
-        protocol=(line.proto if app_proto in _NO_PROTOCOL else app_proto).lower(),
-        client_ip=line.src_ip,
-        client_port=line.src_port,
-        server_ip=line.dest_ip,
-        server_port=line.dest_port,
-        data=_saying(line.event_type, said),
+        kind=_KINDS.get(event_type, OTHER),
+        category=event_type,
+        protocol=(known_protocol or line.proto).lower(),
+        client_ip=client_ip,
+        client_port=client_port,
+        server_ip=server_ip,
+        server_port=server_port,
+        data=data,
     )
-    keep: frozenset[str] = frozenset()
-    knows_client = line.event_type in _PROTOCOLS
-    if flow.src_ip:
-        # The packet's own addresses may be the other way round: they stay in details.
-        event.client_ip, event.client_port = flow.src_ip, flow.src_port
-        event.server_ip, event.server_port = flow.dest_ip, flow.dest_port
-        keep, knows_client = ENDPOINTS, True
-    elif line.direction == "to_client":
-        event.client_ip, event.client_port = line.dest_ip, line.dest_port
-        event.server_ip, event.server_port = line.src_ip, line.src_port
-        keep, knows_client = ENDPOINTS, True
-    elif line.direction == "to_server":
-        knows_client = True
-    start = micros_of_text(flow.start)
-    if not line.flow_id or start is None:
-        # Which of the flows that had this flow_id it belongs to, nobody can tell.
-        _lines.finish(event, read, keep, beside)
-        return [Decoded(event, alone=True)]
-    event.session_id = session_id(line.flow_id, start)
+    if not line.flow_id:
+        return Decoded(event, alone=True), keeps_endpoints
+    start = micros_of_text(flow.start) if flow.start else None
+    if start is None:
+        event.session_id = probable_session_id(line.flow_id, time)
+        event.flags = [SESSION_GUESSED]
+    else:
+        event.session_id = session_id(line.flow_id, start)
     connection = Connection(
-        action=Action.ACTIVITY,
+        action=_ACTIVITY,
         opens=True,
         sensor=event.sensor,
         time=time,
-        first_time=start,
+        started=start,
+        first_time=time if start is None else start,
         last_time=time,
         session_id=event.session_id,
-        # The flow record will say it; SSH is named because it is waited for longer.
-        protocol="ssh" if event.protocol == "ssh" else "",
+        process=f"flow/{line.flow_id}",
+        # The name of a transport would stand where the flow record names a protocol.
+        protocol=known_protocol.lower(),
+        server_name=server_name,
+        attributes=attributes,
     )
     if knows_client:
-        connection.client_ip, connection.client_port = event.client_ip, event.client_port
-        connection.server_ip, connection.server_port = event.server_ip, event.server_port
-    if kind == ALERT and (signature := said.get("signature")):
-        connection.attributes = {f"alert.{said.get('signature_id', '')}": str(signature)}
-    _lines.finish(event, read, keep, beside)
-    return [Decoded(event, connection)]
+        connection.client_ip, connection.client_port = client_ip, client_port
+        connection.server_ip, connection.server_port = server_ip, server_port
+    return Decoded(event, connection), keeps_endpoints
 
 
-def _object_of(read: Read[EveLine]) -> dict[str, Any]:
-    """The object named like the event type."""
-    name = read.line.event_type
-    raw = read.fields.get(name) if read.fields is not None else None
-    if raw is None and name in EveLine.__struct_fields__:
-        raw = getattr(read.line, name)
+def _alert_of(raw: object) -> tuple[str, object]:
+    """Words and number of a rule."""
+    if not isinstance(raw, msgspec.Raw):
+        return "", ""
+    try:
+        alert = _alert_part(raw)
+    except (msgspec.DecodeError, RecursionError):
+        said = _object_of(raw)
+        return _words(said, ("signature",)), said.get("signature_id", "")
+    return alert.signature, alert.signature_id or ""
+
+
+def _object_of(raw: object) -> Mapping[str, Any]:
     if not isinstance(raw, msgspec.Raw):
         return {}
     try:
@@ -236,7 +285,7 @@ def _object_of(read: Read[EveLine]) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _saying(event_type: str, said: dict[str, Any]) -> str:
+def _saying(event_type: str, said: Mapping[str, Any]) -> str:
     if event_type == "ssh":
         client = said.get("client")
         said = client if isinstance(client, dict) else {}
@@ -247,5 +296,5 @@ def _saying(event_type: str, said: dict[str, Any]) -> str:
     return _words(said, _SAYING.get(event_type, ()))
 
 
-def _words(said: dict[str, Any], names: tuple[str, ...]) -> str:
+def _words(said: Mapping[str, Any], names: tuple[str, ...]) -> str:
     return " ".join(text for name in names if isinstance(text := said.get(name), str) and text)

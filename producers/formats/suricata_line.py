@@ -71,6 +71,19 @@ class EveLine(FlowLine, gc=False, omit_defaults=True, forbid_unknown_fields=True
     pkt_src: Kept = msgspec.UNSET
 
 
+class TimedLine(EveLine, gc=False, omit_defaults=True, forbid_unknown_fields=True):
+    """The same with its time as Suricata writes it, which ``micros_of_text`` reads at a fraction of the cost."""
+
+    timestamp: str = ""  # type: ignore[assignment]
+
+
+class AlertPart(msgspec.Struct, gc=False):
+    """What is looked at inside ``alert``."""
+
+    signature: str = ""
+    signature_id: int = 0
+
+
 class FlowPart(msgspec.Struct, gc=False):
     """What is looked at inside ``flow``; alerts since Suricata 7 have the endpoints of the flow there, too."""
 
@@ -88,6 +101,13 @@ def set_all_aside(line: EveLine) -> None:
     """The same, with the timestamp."""
     set_aside(line)
     line.timestamp = None
+
+
+def set_time_aside(line: TimedLine, endpoints: bool) -> None:
+    """The same of a line as it mostly is; ``endpoints``: those, too."""
+    line.timestamp = line.host = ""
+    if endpoints:
+        set_aside(line)
 
 
 #: Fields that leave details because records have a place for them.
@@ -126,6 +146,10 @@ def _whole_second(second: str, zone: str) -> int:
     return parse_time(second + zone)
 
 
+#: Age in seconds up to which a flow_id of Suricata 6 is taken for one: of those since, one in 500 looks as young.
+_YOUNG = 60
+
+
 def session_id(flow_id: int, start: int) -> str:
     """An id that no other flow ever gets: flow_id and the second in which the flow began.
 
@@ -133,3 +157,13 @@ def session_id(flow_id: int, start: int) -> str:
     hash of the addresses. A ping every minute between two hosts meets its own flow_id again within weeks.
     """
     return f"{flow_id}-{start // SECOND}"
+
+
+def probable_session_id(flow_id: int, time: int) -> str:
+    """The same where only the time of something in the flow is known, by those bits of the second: right within 8 s
+    of the flow's start, with Suricata up to 6 within a minute."""
+    second = time // SECOND
+    age = second - (flow_id >> 16) & 0x7FFF
+    if age > _YOUNG:
+        age = second - (flow_id >> 48) & 7
+    return f"{flow_id}-{second - age}"

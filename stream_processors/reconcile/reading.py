@@ -27,7 +27,7 @@ _ORDER = " ORDER BY arrived, _epoch, _topic, _partition, _offset, _index"
 _OF_IDS = "(sensor, session_id) IN (SELECT arrayJoin(arrayZip({sensors:Array(String)}, {names:Array(String)})))"
 _OF_DEVICES = "session_id = '' AND replaceRegexpAll(lower(mac), '[-:.]', '') IN {names:Array(String)}"
 _OF_ADDRESSES = f"session_id = '' AND mac = '' AND {_OF_IDS.replace('session_id)', 'client_ip)')}"
-_OF_PROCESSES = f"""session_id = '' AND mac = ''
+_OF_PROCESSES = f"""(session_id != '' OR mac = '')
     AND {_OF_IDS.replace("session_id)", "JSONExtractString(connection, 'process'))")}"""
 #: Condition of each kind of identity, see Identities.
 _CONDITIONS = {"id": _OF_IDS, "device": _OF_DEVICES, "address": _OF_ADDRESSES, "process": _OF_PROCESSES}
@@ -38,7 +38,8 @@ _WRITES = """connection != '' AND kind = 'other'
 _STARTS = "connection != '' AND JSONExtractString(connection, 'action') = 'sensor_start'"
 
 _IN_RANGE = """
-SELECT DISTINCT multiIf(session_id != '', 'id', mac != '', 'device', process != '', 'process', 'address') AS kind,
+SELECT DISTINCT multiIf(session_id != '' AND process != '', 'process', session_id != '', 'id', mac != '', 'device',
+        process != '', 'process', 'address') AS kind,
     if(kind = 'device', '', sensor) AS seen_by,
     multiIf(kind = 'id', session_id, kind = 'device', replaceRegexpAll(lower(mac), '[-:.]', ''),
         kind = 'process', process, client_ip) AS name

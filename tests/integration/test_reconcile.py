@@ -15,6 +15,7 @@ from schemas.records import Action, Amendment, Connection, Event, session_key
 from schemas.settings import Settings
 from schemas.times import HOUR, SECOND, rfc3339
 from tests.integration.sinks import running_sink, store, until
+from tests.integration.test_suricata_flows import life as eve_lines
 from tests.stack import Stack
 from tests.workers import workers_of
 
@@ -91,15 +92,22 @@ async def test_damage_is_named_and_repaired(own_stack: Stack) -> None:
                 fields = {**msgspec.to_builtins(event), "time": rfc3339(event.time), "kind": "command"}
                 futures.append(await publisher.send(topics.EVENTS, session_key(event), msgspec.json.encode(fields)))
             life = uuid.uuid4().hex
-            for line in RECORDING.read_bytes().splitlines():
-                said = msgspec.json.decode(line)
+            for text in RECORDING.read_bytes().splitlines():
+                said = msgspec.json.decode(text)
                 said["sensor"] = f"cowrie-{life}"
                 value = msgspec.json.encode(said)
                 futures.append(await publisher.send(topics.native_topic("cowrie"), said["session"].encode(), value))
+            flows = [
+                *eve_lines("ids", START, 600),
+                *eve_lines("ids", START + 2 * HOUR, 20),
+                *eve_lines("ids", START, 9, 7)[-1:],
+            ]
+            for line in flows:
+                futures.append(await publisher.send(topics.native_topic("suricata"), b"ids", msgspec.json.encode(line)))
             # No record, so no row: not a hole.
             futures.append(await publisher.send(topics.EVENTS, None, b"{broken"))
             await asyncio.gather(*futures)
-            expected = 200 + 2 + 3 + 3 + 8
+            expected = 200 + 2 + 3 + 3 + 8 + 3
 
             async def all_there() -> bool:
                 query = (

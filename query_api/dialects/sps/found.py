@@ -10,6 +10,7 @@ from query_api.listing import Listing, read_rows
 from query_api.paging import Slice
 from query_api.shapes import Member, Shape
 from query_api.sources import SESSIONS
+from schemas.records import FLOW_LOGGED_LATE, is_flow_key
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -74,6 +75,14 @@ def events_of(session: Found) -> Filter:
         )
     start = session.last_activity_at if session.started_at is None else session.started_at
     values: dict[str, int | str] = {"from": start, "until": session.ended_at or session.last_activity_at}
+    if is_flow_key(session.key):
+        # Most say which session they belong to; of what is said by number alone, the time decides.
+        return Filter(
+            "sensor = {sensor:String} AND JSONExtractString(connection, 'process') = {process:String}"
+            " AND time >= fromUnixTimestamp64Micro({from:Int64}, 'UTC')"
+            " AND time <= fromUnixTimestamp64Micro({until:Int64}, 'UTC')",
+            {"sensor": session.sensor, "process": parts[2], **values, "until": int(values["until"]) + FLOW_LOGGED_LATE},
+        )
     while_it_lasted = (
         "session_id = '' AND time >= fromUnixTimestamp64Micro({from:Int64}, 'UTC')"
         " AND time <= fromUnixTimestamp64Micro({until:Int64}, 'UTC')"

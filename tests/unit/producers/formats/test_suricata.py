@@ -7,8 +7,9 @@ import pytest
 
 from producers.formats import Decoded, Rejection
 from producers.formats.suricata import decode_suricata
+from producers.formats.suricata_line import probable_session_id, session_id
 from schemas.dead_letters import Reason
-from schemas.records import Action, Connection
+from schemas.records import Action, Connection, session_key
 
 START = 1_731_460_920_386_389
 SESSION = "252156359044262-1731460920"
@@ -153,18 +154,56 @@ def test_where_an_alert_says_who_began_the_flow_that_is_the_client(more: dict[st
         ("http", ["no object"], "other", "http", ""),
     ],
 )
-def test_a_record_that_does_not_say_when_its_flow_began_stands_alone(
+def test_a_record_that_does_not_say_when_its_flow_began_belongs_to_it_all_the_same(
     event_type: str, said: Any, kind: str, protocol: str, data: str
 ) -> None:
     record = decoded({"timestamp": ALERT["timestamp"], "event_type": event_type, **ADDRESSES, event_type: said})
-    event = record.event
-    assert record.alone
-    assert record.connection is None
-    assert event.session_id == ""
+    event, connection = record.event, record.connection
+    assert connection is not None
+    assert session_key(connection) == session_key(connection_of(FLOW)) == b'["suricata","","flow/252156359044262"]'
+    assert (connection.action, connection.opens, connection.started) == (Action.ACTIVITY, True, None)
+    assert connection.first_time == connection.last_time == event.time
+    # In its first eight seconds the flow_id tells the second in which the flow began.
+    assert event.session_id == connection.session_id == SESSION
+    assert event.flags == ["session_guessed"]
+    assert connection.protocol == (protocol if protocol != "tcp" else "")
     assert (event.kind, event.category, event.protocol, event.data) == (kind, event_type, protocol, data)
     assert event.client_ip == "172.18.0.2"
     assert details(record)["flow_id"] == ADDRESSES["flow_id"]
     assert details(record)[event_type] == said
+
+
+@pytest.mark.parametrize(
+    ("event_type", "said", "name"),
+    [
+        ("http", {"hostname": "shop.example", "url": "/"}, "shop.example"),
+        ("tls", {"sni": "mail.example"}, "mail.example"),
+        ("http", {"hostname": 5}, ""),
+        ("tls", {}, ""),
+        ("dns", {"rrname": "example.org"}, ""),
+    ],
+)
+def test_the_name_by_which_a_client_asks_for_the_server_is_the_sessions(event_type: str, said: Any, name: str) -> None:
+    line = {"timestamp": ALERT["timestamp"], "event_type": event_type, **ADDRESSES, event_type: said}
+    assert connection_of(line).server_name == name
+
+
+@pytest.mark.parametrize(
+    ("flow_id", "age", "right"),
+    [
+        # Since Suricata 7: three bits of the second above 16 of the microsecond and 32 of a hash.
+        (252156359044262, 0, True),
+        (252156359044262, 7, True),
+        (252156359044262, 8, False),
+        # Before: 16 bits of the microsecond, 15 of the second and one that is mixed, 20 of a hash.
+        ((0xABCDE << 31) | (1731460920 & 0x7FFF) << 16 | 0x1234, 0, True),
+        ((0xABCDE << 31) | (1731460920 & 0x7FFF) << 16 | 0x1234, 60, True),
+        ((0xABCDE << 31) | (1731460920 & 0x7FFF) << 16 | 0x1234, 61, False),
+    ],
+)
+def test_a_flow_id_tells_when_its_flow_began_while_that_is_young(flow_id: int, age: int, right: bool) -> None:
+    time = (1731460920 + age) * 1_000_000 + 999_999
+    assert (probable_session_id(flow_id, time) == session_id(flow_id, START)) is right
 
 
 def test_statistics_belong_to_the_sensor_alone() -> None:
