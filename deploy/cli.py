@@ -114,6 +114,9 @@ def up(
     tls_key: _TlsKey = None,
     tls_self_signed: _TlsSelfSigned = False,
     demo: Annotated[bool, typer.Option("--demo", help="Play a recording through it and show the sessions.")] = False,
+    load: Annotated[
+        float, typer.Option(min=0, max=10_000, help="Then so many generated records a second, until it ends.")
+    ] = 0.0,
 ) -> None:
     """Start, supervise and stop the whole pipeline."""
     from deploy.addresses import AddressError
@@ -139,7 +142,7 @@ def up(
         broker_memory=broker_memory,
     )
     try:
-        raise typer.Exit(run_up(options, ephemeral, demo))
+        raise typer.Exit(run_up(options, ephemeral, demo, load))
     except (AddressError, SettingsError) as error:
         _fail(str(error), 2)
     except CannotStartError as error:

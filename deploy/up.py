@@ -11,31 +11,36 @@ from deploy.plan import Options, Plan, make_plan, read_options
 from deploy.report import Report
 
 
-def run_up(options: Options, ephemeral: bool, demo: bool) -> int:
-    """Blocks until it is asked to stop; returns the exit code.
+def run_up(options: Options, ephemeral: bool, demo: bool, load: float = 0.0) -> int:
+    """Blocks until it is asked to stop; returns the exit code. ``load``: generated records a second.
 
     Raises AddressError and SettingsError for wrong options, CannotStartError for what stands in the way.
     """
     settings, where = read_options(options)
     with DataFolder.ephemeral() if ephemeral else DataFolder(Path(settings.data).absolute()) as data:
         plan = make_plan(where, data.path, data.logs)
-        return asyncio.run(_supervise(plan, demo))
+        return asyncio.run(_supervise(plan, demo, load))
 
 
-async def _supervise(plan: Plan, demo: bool) -> int:
+async def _supervise(plan: Plan, demo: bool, load: float) -> int:
     # The servers start and the pipeline loads while this process loads the Kafka and ClickHouse clients.
     for child in plan.children:
         start(child)
     from deploy.supervisor import Supervisor
 
     report = Report()
-    return await Supervisor(plan, report, _demo(plan, report) if demo else None).run()
+    return await Supervisor(plan, report, _traffic(plan, report, demo, load)).run()
 
 
-def _demo(plan: Plan, report: Report) -> Callable[[], Coroutine[Any, Any, None]]:
-    async def play_it() -> None:
-        from deploy.demo import play
+def _traffic(plan: Plan, report: Report, demo: bool, load: float) -> Callable[[], Coroutine[Any, Any, None]]:
+    async def after_ready() -> None:
+        if demo:
+            from deploy.demo import play
 
-        await play(plan, report)
+            await play(plan, report)
+        if load:
+            from deploy.load import keep_loading
 
-    return play_it
+            await keep_loading(plan, report, load)
+
+    return after_ready

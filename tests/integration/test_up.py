@@ -318,3 +318,41 @@ def test_what_the_broker_acknowledged_is_stored_before_it_ends_also_when_it_is_t
     with _up(ports, f"--data={tmp_path}") as second:
         second.wait_ready()
         second.wait_rows([(count,)], EVENTS, sensor=sensor)
+
+
+def test_a_load_goes_on_beside_whatever_comes_until_it_is_stopped(tmp_path: Path) -> None:
+    with _up(Ports(), f"--data={tmp_path}", "--load=50") as up:
+        up.wait_ready()
+        up.wait_line("^load: 50 generated records a second")
+        loaded = (
+            "SELECT uniqExact(session_id) > 3, countIf(kind = 'connect') > 3 FROM events WHERE sensor LIKE 'load-%'"
+        )
+        up.wait_rows([(1, 1)], loaded)
+        # By the clock: nothing is from yesterday.
+        up.wait_rows([(0,)], "SELECT countIf(abs(dateDiff('second', time, now64())) > 600) FROM events")
+        [(load, first)] = _loads(up)
+        # When it ends by itself it begins again, with a seed of its own: other sessions.
+        os.kill(load, signal.SIGKILL)
+        again: list[tuple[int, str]] = []
+
+        def there() -> bool:
+            again[:] = [(pid, command) for pid, command in _loads(up) if pid != load]
+            return bool(again)
+
+        wait_for("the load to begin again", there, up.lines)
+        assert again[0][1] != first
+        assert up.stop() == 0
+        wait_until_gone([again[0][0]])
+
+
+def _loads(up: Up) -> list[tuple[int, str]]:
+    """Pid and command line of what generates a load into this Kafka."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        try:
+            command = (folder / "cmdline").read_bytes().decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
+            continue
+        if f"\0generate\0--kafka=127.0.0.1:{up.ports.kafka}\0" in command and running([int(folder.name)]):
+            found.append((int(folder.name), command))
+    return found
