@@ -35,11 +35,13 @@ _MEANWHILE = (
     "time >= fromUnixTimestamp64Micro({from:Int64}, 'UTC') AND time <= fromUnixTimestamp64Micro({until:Int64}, 'UTC')"
 )
 _LASTED = "session_id = '' AND " + _MEANWHILE
-#: By what a session's key says: its events carry its id, or they are those of the device or the two ends meanwhile.
+#: By what a session's key says: its events carry its id, or they are those of device, process or two ends meanwhile.
 _OF_ID = "sensor = {sensor:String} AND session_id = {id:String}"
 _OF_DEVICE = "replaceRegexpAll(lower(mac), '[-:.]', '') = {mac:String} AND " + _LASTED
 _OF_ENDS = "sensor = {sensor:String} AND client_ip = {client:String} AND client_port = {port:UInt16} AND " + _LASTED
-_OF_FLOW = "sensor = {sensor:String} AND JSONExtractString(connection, 'process') = {process:String} AND " + _MEANWHILE
+_OF_PROCESS = (
+    "sensor = {sensor:String} AND JSONExtractString(connection, 'process') = {process:String} AND " + _MEANWHILE
+)
 _EVENTS = (
     "SELECT * EXCEPT (ingested_at, _epoch, _topic, _partition, _offset, _index) FROM events WHERE {} "
     "ORDER BY time, _epoch, _topic, _partition, _offset, _index"
@@ -138,8 +140,9 @@ def _events_of(target: Target, start: int, end: int, client: str, port: int) -> 
     if len(parts) == 2:
         return _OF_ID, {"sensor": target.sensor, "id": target.session_id}
     lasted = {"from": start, "until": end}
-    if is_flow_key(target.key):
-        return _OF_FLOW, {"sensor": target.sensor, "process": parts[2], "from": start, "until": end + FLOW_LOGGED_LATE}
+    if len(parts) == 3:
+        late = FLOW_LOGGED_LATE if is_flow_key(target.key) else 0
+        return _OF_PROCESS, {"sensor": target.sensor, "process": parts[2], "from": start, "until": end + late}
     if len(parts) == 1:
         return _OF_DEVICE, {"mac": parts[0], **lasted}
     return _OF_ENDS, {"sensor": target.sensor, "client": client, "port": port, **lasted}

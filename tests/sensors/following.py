@@ -11,7 +11,7 @@ from tests.up_process import PATIENCE, Up
 
 
 @asynccontextmanager
-async def followed(format_name: str, log: Path, folder: Path, up: Up) -> AsyncIterator[None]:
+async def followed(format_name: str, log: Path | str, folder: Path, up: Up) -> AsyncIterator[None]:
     """Runs while the context lasts, then ends well: everything was published."""
     positions = folder / "positions" / "kept.json"
     process = await asyncio.create_subprocess_exec(

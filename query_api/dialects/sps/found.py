@@ -12,6 +12,9 @@ from query_api.shapes import Member, Shape
 from query_api.sources import SESSIONS
 from schemas.records import FLOW_LOGGED_LATE, is_flow_key
 
+#: A key of a sensor, a protocol and a process, or of a flow.
+_PROCESS_PARTS = 3
+
 
 class Found(msgspec.Struct, frozen=True):
     """Columns of a session's row; times are microseconds since 1970 UTC."""
@@ -66,7 +69,7 @@ def no_session() -> NotFoundError:
 
 
 def events_of(session: Found) -> Filter:
-    """The events of a session: those with its id, or those between the same ends while it lasted."""
+    """The events of a session: those with its id, or those of its process or between its ends while it lasted."""
     parts = session.parts
     if not parts:
         return Filter(
@@ -75,13 +78,14 @@ def events_of(session: Found) -> Filter:
         )
     start = session.last_activity_at if session.started_at is None else session.started_at
     values: dict[str, int | str] = {"from": start, "until": session.ended_at or session.last_activity_at}
-    if is_flow_key(session.key):
-        # Most say which session they belong to; of what is said by number alone, the time decides.
+    if len(parts) == _PROCESS_PARTS:
+        # What the process or flow said meanwhile: not all of it names the two ends.
+        late = FLOW_LOGGED_LATE if is_flow_key(session.key) else 0
         return Filter(
             "sensor = {sensor:String} AND JSONExtractString(connection, 'process') = {process:String}"
             " AND time >= fromUnixTimestamp64Micro({from:Int64}, 'UTC')"
             " AND time <= fromUnixTimestamp64Micro({until:Int64}, 'UTC')",
-            {"sensor": session.sensor, "process": parts[2], **values, "until": int(values["until"]) + FLOW_LOGGED_LATE},
+            {"sensor": session.sensor, "process": parts[2], **values, "until": int(values["until"]) + late},
         )
     while_it_lasted = (
         "session_id = '' AND time >= fromUnixTimestamp64Micro({from:Int64}, 'UTC')"
