@@ -71,11 +71,11 @@ def read_all(
 
 
 async def _compared(
-    batches: _Source, scans: Scans, stop: asyncio.Event, report: Report, *, follow: bool
+    batches: _Source, scans: Scans, stop: asyncio.Event, report: Report, *, follow: bool, path: str = ""
 ) -> AsyncGenerator[Batch, None]:
     """With what scans of a network say when they are compared. A scan that is followed is complete when the next one
-    begins, else at the end of its file."""
-    path, number, ids = "", 0, RecordIds()
+    begins, else at the end of its file, which is ``path``."""
+    number, ids = 0, RecordIds()
 
     def keeping(delivered: Callable[[], None]) -> Callable[[], None]:
         def both() -> None:
@@ -119,7 +119,7 @@ async def _in_turn(
                 else _file(path, format_name, settings, begin, stop, report)
             )
             if format_name == _SCANNED:
-                source = _compared(source, scans, stop, report, follow=False)
+                source = _compared(source, scans, stop, report, follow=False, path=path)
             try:
                 async for batch in source:
                     yield batch

@@ -37,3 +37,13 @@ def test_its_exit_code_is_that_of_the_lines(tmp_path: Path, capsys: pytest.Captu
     assert '"rejected":"too_large"' in capsys.readouterr().out
     assert run_dry(small, "sojourn", [str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err == f"could not read {tmp_path}/none: No such file or directory\n"
+
+
+def test_a_table_without_its_columns_is_named_with_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events.csv"
+    file.write_text("eve_MAC,eve_DateTime\nx,y\n")
+    settings = msgspec.structs.replace(Settings(), data=str(tmp_path))
+    assert run_dry(settings, "netalertx", [str(file)]) == 2
+    assert f"could not read {file}: there is no column eve_EventType" in capsys.readouterr().err
