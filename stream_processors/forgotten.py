@@ -51,6 +51,8 @@ class Forgotten:
             return False
         number = hash(key)
         first = number & MASK
+        if not self.places[first]:
+            return False
         second, third = first ^ (number >> _SECOND & _LINE), first ^ (number >> _THIRD & _LINE)
         found = min(self.places[first], self.places[second], self.places[third])
         return found > 0 and found >= self._generation - 1

@@ -19,7 +19,6 @@ from producers.formats.suricata_line import (
     PLACED,
     AlertPart,
     EveLine,
-    FlowLine,
     FlowPart,
     TimedLine,
     micros_of_text,
@@ -27,7 +26,6 @@ from producers.formats.suricata_line import (
     session_id,
     set_all_aside,
     set_aside,
-    set_time_aside,
 )
 from schemas.kinds import OTHER
 from schemas.records import Action, Connection, Event
@@ -40,7 +38,6 @@ ALERT = "alert"
 SESSION_GUESSED = "session_guessed"
 
 _lines = LineReader(EveLine, "timestamp", PLACED, set_all_aside, required=("event_type",))
-_flow_line = msgspec.json.Decoder(FlowLine).decode
 _encode = msgspec.json.Encoder().encode
 _timed_line = msgspec.json.Decoder(TimedLine).decode
 _alert_part = msgspec.json.Decoder(AlertPart).decode
@@ -75,34 +72,24 @@ def decode_suricata(value: bytes) -> list[Decoded] | Rejection:
     """One line of eve.json: an event, and what it says about its flow."""
     if not value.isascii() and (rejection := not_utf8(value)):
         return rejection
-    # Only then reading it as a flow is worth while.
-    if b':"flow"' not in value and b': "flow"' not in value:
-        return _decode_other(value)
-    try:
-        line = _flow_line(value)
-    except (msgspec.DecodeError, RecursionError):
-        return _decode_unusual(value)
-    flow = _flow_of(line.flow)
-    start, end = micros_of_text(flow.start), micros_of_text(flow.end)
-    if line.event_type != FLOW or not line.flow_id or start is None or end is None:
-        return _decode_unusual(value)
-    decoded = _flow(line, flow, start, end)
-    set_aside(line)
-    decoded.event.details = msgspec.Raw(_encode(line))
-    return [decoded]
-
-
-def _decode_other(value: bytes) -> list[Decoded] | Rejection:
-    """An alert, or a record of a protocol, as Suricata writes it by default."""
     try:
         line = _timed_line(value)
     except (msgspec.DecodeError, RecursionError):
         return _decode_unusual(value)
-    time = micros_of_text(line.timestamp)
-    if time is None or not line.event_type:
-        return _decode_unusual(value)
-    decoded, keeps_endpoints = _other(line, time, _flow_of(line.flow), getattr(line, line.event_type, None))
-    set_time_aside(line, not keeps_endpoints)
+    flow = _flow_of(line.flow)
+    event_type = line.event_type
+    if event_type == FLOW:
+        start, end = micros_of_text(flow.start), micros_of_text(flow.end)
+        if not line.flow_id or start is None or end is None:
+            return _decode_unusual(value)
+        decoded, keeps_endpoints = _flow(line, flow, start, end), False
+    else:
+        time = micros_of_text(line.timestamp)
+        if time is None or not event_type:
+            return _decode_unusual(value)
+        decoded, keeps_endpoints = _other(line, time, flow, getattr(line, event_type, None))
+        line.timestamp = ""
+    set_aside(line, not keeps_endpoints)
     decoded.event.details = msgspec.Raw(_encode(line))
     return [decoded]
 
@@ -157,7 +144,7 @@ def _flow_of(raw: msgspec.Raw | msgspec.UnsetType) -> FlowPart:
         return _NO_FLOW
 
 
-def _flow(line: FlowLine, flow: FlowPart, start: int, end: int) -> Decoded:
+def _flow(line: TimedLine, flow: FlowPart, start: int, end: int) -> Decoded:
     """A flow that is over; all but the details. It happened when it ended; ``timestamp`` is when it was logged."""
     sensor = line.host or SURICATA
     protocol = (line.proto if line.app_proto in _NO_PROTOCOL else line.app_proto).lower()
@@ -194,7 +181,7 @@ def _flow(line: FlowLine, flow: FlowPart, start: int, end: int) -> Decoded:
     return Decoded(event, connection)
 
 
-def _other(line: EveLine, time: int, flow: FlowPart, raw: object) -> tuple[Decoded, bool]:
+def _other(line: TimedLine, time: int, flow: FlowPart, raw: object) -> tuple[Decoded, bool]:
     """An alert, a record of a protocol, statistics: a sign of life of the flow that it names; all but the details.
 
     ``raw`` is the object named like the event type. True: the packet's own addresses stay in details.
