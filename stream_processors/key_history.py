@@ -99,6 +99,9 @@ class KeyHistory:
         if time is None:
             time = record.time
         place = bisect_left(self._marks, time, key=lambda mark: mark.time)
+        if place and self._marks[place - 1].takes(record):
+            self._marks[place - 1].take(record, weight, broker_time)
+            return True
         twin = None
         for mark in self._marks[place : bisect_right(self._marks, time, key=lambda mark: mark.time)]:
             if mark.base is None and mark.record is not None and mark.record.action is record.action:

@@ -161,7 +161,7 @@ class Line:
             sensor=record.sensor,
             key=self.key.decode(),
             started_at=mark.time,
-            last_activity_at=mark.time,
+            last_activity_at=max(mark.time, record.last_time or 0),
             connect_kind=record.kind,
             opened_by=record.record_id,
             created_at=mark.broker_time,

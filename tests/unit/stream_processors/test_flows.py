@@ -162,6 +162,17 @@ def test_a_flow_is_the_same_whether_a_line_was_needed_for_it_or_not(lines: tuple
     assert whole(lookups=True) == whole(lookups=False)
 
 
+def test_thousands_of_requests_in_one_flow_are_a_short_line() -> None:
+    """A line is paired anew with every record, so its length is what a record costs."""
+    requests = [http(START + number * SECOND // 10) for number in range(3000)]
+    machine = Machine(lookups=True).feed(*requests)
+    assert [(one.event_count, one.last_activity_at) for one in machine.sessions] == [(3000, START + 299_900_000)]
+    machine.feed(flow())
+    assert [shown(one) for one in machine.sessions] == [flow_session(events=3001)]
+    [history] = machine.machine._paired._histories.values()
+    assert len(history._marks) < 40
+
+
 def test_another_sensors_flow_is_another_session() -> None:
     other = flow()
     other.sensor = "t"
