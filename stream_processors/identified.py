@@ -19,7 +19,7 @@ from stream_processors.forgotten import MASK, Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
 from stream_processors.lookups import Lookups
-from stream_processors.merging import count, identify, says_more
+from stream_processors.merging import count, identify, names_more, says_more
 from stream_processors.plain_ends import begun_with, end_plainly
 from stream_processors.questions import Questions, Waiting, waiting_of
 from stream_processors.recently_closed import RecentlyClosed
@@ -139,7 +139,7 @@ class IdentifiedSessions:
             self.counters.add("connections_repeated_total")
             return False
         else:
-            if not session.client_ip or says_more(record):
+            if names_more(session, record) or says_more(record):
                 identify(session, record)
             if broker_time > session.modified_at:
                 session.modified_at = broker_time

@@ -21,6 +21,9 @@ _IDENTITY = (
     "boot_id",
 )
 
+#: What ``says_more`` does not look at.
+_USUAL = ("protocol", "client_ip", "client_port", "server_ip", "server_port", "token")
+
 #: Attribute by which a decoder says whether a login succeeded.
 LOGIN = "login"
 LOGIN_SUCCESS = "success"
@@ -48,7 +51,8 @@ def count(session: Session, record: Connection) -> bool:
 
 
 def says_more(record: Connection) -> bool:
-    """Whether a record carries any of what most connects and disconnects do not: then ``identify`` must look at it."""
+    """Whether a record carries any of what most connects and disconnects do not: then ``identify`` must look at it.
+    So it must when the record ``names_more``."""
     return bool(
         record.user
         or record.attributes
@@ -62,6 +66,13 @@ def says_more(record: Connection) -> bool:
         or record.user_id
         or record.server_user
     )
+
+
+def names_more(session: Session | Connection, record: Connection) -> bool:
+    """Whether a record names what most connects name, and what the session (or its opening) does not know yet."""
+    if session.protocol and session.client_ip and session.client_port and session.server_ip and session.server_port:
+        return bool(record.token) and not session.token
+    return any(getattr(record, name) and not getattr(session, name) for name in _USUAL)
 
 
 def identify(session: Session, record: Connection) -> None:

@@ -2,7 +2,7 @@
 
 from schemas.records import Connection, DurationQuality, EndReason, Session, State
 from schemas.times import SECOND
-from stream_processors.merging import identify, says_more
+from stream_processors.merging import identify, names_more, says_more
 from stream_processors.revisions import EXACT_RANK, OPEN_RANK
 
 # A member of an enumeration costs 65 ns to look up by its name, a tenth of decoding a record.
@@ -47,7 +47,7 @@ def end_plainly(session: Session, record: Connection, broker_time: int) -> bool:
     if session.end_reason is not _NONE or start is None or time < start or session.last_activity_at > time:
         return False
     positions = record.positions
-    if len(positions) != 1 or session.flags or not session.client_ip or says_more(record):
+    if len(positions) != 1 or session.flags or names_more(session, record) or says_more(record):
         return False
     source = record.source
     counted = session.positions

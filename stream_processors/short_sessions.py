@@ -8,7 +8,7 @@ import msgspec
 
 from schemas.records import Connection, DurationQuality, EndReason, State
 from schemas.times import SECOND
-from stream_processors.merging import says_more
+from stream_processors.merging import names_more, says_more
 from stream_processors.revisions import EXACT_RANK
 
 _CLOSED = State.CLOSED.value
@@ -58,7 +58,7 @@ def short_version(key: bytes, opening: Connection, opened: int, closing: Connect
     """
     began, ended = opening.time, closing.time
     opened_at, closed_at = opening.positions, closing.positions
-    if ended < began or not opening.client_ip or len(closed_at) != 1 or says_more(opening) or says_more(closing):
+    if ended < began or len(closed_at) != 1 or says_more(opening) or says_more(closing) or names_more(opening, closing):
         return None
     positions = {opening.source: opened_at[-1]} if opened_at else {}
     if positions.get(closing.source, -1) >= closed_at[0]:

@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import msgspec
 import pytest
 
 from schemas.records import Action, Connection, DurationQuality, EndReason, State, Tick, session_key
@@ -346,6 +347,28 @@ def test_a_fact_that_one_record_alone_carries_is_kept(field: str, carrier: objec
 def test_an_address_that_only_the_disconnect_knows_is_kept() -> None:
     machine = Machine().feed(connect(at(10), client_ip="", client_port=0), disconnect(at(11)))
     assert (machine.session("a").client_ip, machine.session("a").client_port) == ("203.0.113.7", 4022)
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize(
+    ("field", "nothing"),
+    [("protocol", ""), ("client_ip", ""), ("client_port", 0), ("server_ip", ""), ("server_port", 0), ("token", "")],
+)
+def test_what_one_record_alone_names_is_kept_whatever_the_order(field: str, nothing: object, together: bool) -> None:
+    whole = {"server_ip": "10.0.0.1", "server_port": 22, "token": "t"}
+    makers = (connect, activity, disconnect)
+    for carrier in makers:
+        records = [
+            make(at(10), source=f"e/t/{n}", positions=[n], **{**whole, **({} if make is carrier else {field: nothing})})
+            for n, make in enumerate(makers)
+        ]
+        for order in permutations(records):
+            machine = Machine()
+            if together:
+                for record in order:
+                    machine.machine.apply(session_key(record), msgspec.structs.replace(record), machine.now)
+            machine.feed(*order).reach(at(11))
+            assert getattr(machine.session("a"), field) == getattr(carrier(at(10), **whole), field)
 
 
 def test_a_fact_is_no_sign_of_life_whether_it_comes_before_or_behind_the_connect() -> None:
