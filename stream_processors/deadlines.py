@@ -28,10 +28,6 @@ class Deadlines:
         """The sensor has begun a new life at ``time``, or later than that."""
         self._boots[sensor] = max(time, self._boots.get(sensor, 0))
 
-    def boot_of(self, sensor: str) -> int:
-        """When the sensor's present life began; 0 when nothing is known of that."""
-        return self._boots.get(sensor, 0)
-
     def schedule(self, key: bytes, session: Session | StoredSession) -> None:
         """Set the deadline that follows from the session as it is now."""
         deadline = self._deadline(key, session)
@@ -68,14 +64,17 @@ class Deadlines:
         """Whether a session closed by a guess is still kept at the processing time ``now``."""
         return now - self._guessed_at.get(key, 0) < self._limits.keep
 
-    def end_of(self, session: Session, reached: int) -> tuple[int, EndReason] | None:
-        """How an open session has ended, by the event time ``reached``; see ``endings.due_end``."""
-        idle, longest = self._limits_of(session)
-        return due_end(session, idle, longest, self.boot_of(session.sensor), reached)
+    def may_be_over(self, sensor: str, time: int, watermark: int) -> bool:
+        """Whether a session that began at ``time`` may have ended before it was heard of, by the watermark or by a
+        restart of its sensor."""
+        return time + self._limits.grace <= watermark or time < self._boots.get(sensor, 0)
 
     def end_at(self, session: Session, watermark: int) -> tuple[int, EndReason] | None:
-        """The same when the watermark stands at ``watermark``: late records have had their grace."""
-        return self.end_of(session, watermark - self._limits.grace)
+        """How an open session has ended when the watermark stands at ``watermark``: late records have had their grace.
+        See ``endings.due_end``."""
+        idle, longest = self._limits_of(session)
+        boot = self._boots.get(session.sensor, 0)
+        return due_end(session, idle, longest, boot, watermark - self._limits.grace)
 
     def take_interim(self, key: bytes, session: Session, watermark: int) -> int | None:
         """When the latest interim version was due that is due by now, each once; None when none is."""

@@ -5,6 +5,7 @@ sessions?" and "How long closed keys are kept".
 """
 
 from collections import deque
+from collections.abc import Mapping
 from heapq import nsmallest
 from itertools import islice
 
@@ -26,6 +27,7 @@ from stream_processors.recently_closed import RecentlyClosed
 from stream_processors.revisions import next_revision
 from stream_processors.short_sessions import short_version
 from stream_processors.stored_session import StoredSession
+from stream_processors.watermarks import SensorWatermarks
 
 # A member of an enumeration costs 65 ns to look up by its name, a tenth of decoding a record.
 _ACTIVITY, _CONNECT, _DISCONNECT = Action.ACTIVITY, Action.CONNECT, Action.DISCONNECT
@@ -45,7 +47,13 @@ class IdentifiedSessions:
     """State of one partition for keys that are (sensor, session id)."""
 
     def __init__(
-        self, limits: Limits, counters: Counters, held: HeldOffsets, lookups: Lookups, forgotten: Forgotten
+        self,
+        limits: Limits,
+        counters: Counters,
+        held: HeldOffsets,
+        lookups: Lookups,
+        watermarks: SensorWatermarks,
+        forgotten: Forgotten,
     ) -> None:
         self.limits = limits
         self.counters = counters
@@ -55,6 +63,7 @@ class IdentifiedSessions:
         self._applied = self._opened_total = self._closed_total = 0
         self._held = held
         self._lookups = lookups
+        self._watermarks = watermarks
         self._forgotten = forgotten
         self._questions = Questions(held, lookups, forgotten)
         self._asked = self._questions.open
@@ -112,8 +121,8 @@ class IdentifiedSessions:
             self._keep(key)
         self._deadlines.schedule(key, session)
 
-    def apply(self, key: bytes, record: Connection, broker_time: int, offset: int) -> bool:
-        """Merge one record; false when it had been applied before."""
+    def apply(self, key: bytes, record: Connection, broker_time: int, offset: int, ends: bool = False) -> bool:
+        """Merge one record; false when it had been applied before. ``ends``: its session's end comes right behind."""
         action = record.action
         begun = self._begun.pop(key, None)
         if begun is not None:
@@ -127,7 +136,7 @@ class IdentifiedSessions:
             if places and places[hash(key) & MASK] and self._must_ask(key, record, broker_time, offset):
                 return True
             if action is _CONNECT:
-                self._begin(key, record, broker_time)
+                self._begin(key, record, broker_time, ends)
                 return True
         if session is not None and action is _DISCONNECT and self._end(key, session, record, broker_time):
             return True
@@ -159,6 +168,8 @@ class IdentifiedSessions:
                 waiting.append((record, broker_time, offset))
         if not floor:
             self._changed[key] = session
+            if not ends:
+                self._judge(key, session)
         return True
 
     def resolve(self, key: bytes, found: Session | None) -> None:
@@ -184,12 +195,11 @@ class IdentifiedSessions:
         self.restore(key, found)
         self._go_on(key, waiting)
 
-    def judge(self, key: bytes, watermark: int) -> None:
-        """End what an answer brought back if it was due before the answer came: its sensor may never speak again."""
-        begun = self._begun.pop(key, None)
-        session = self._settle(key, *begun) if begun is not None else self._sessions.get(key)
-        if session is not None and session.state is _OPEN and not self._held.holds(key):
-            self._expire_open(key, session, watermark)
+    def judge(self, key: bytes) -> None:
+        """End what an answer brought back if it was due before the answer came: no record may have changed it."""
+        session = self._wake(key) if key in self._asleep else self._sessions.get(key)
+        if session is not None and not self._held.holds(key):
+            self._judge(key, session)
 
     def knows(self, key: bytes) -> bool:
         """Whether memory has the session."""
@@ -264,7 +274,7 @@ class IdentifiedSessions:
         ended_at, kind = record.ended if record.ended is not None else record.time, record.disconnect_kind
         record.action = _CONNECT
         record.time = record.started if record.started is not None else record.time
-        if self.apply(key, record, broker_time, offset):
+        if self.apply(key, record, broker_time, offset, ends=True):
             self._settle_all()
             record.time, record.kind = ended_at, kind
             session = self._sessions[key]
@@ -314,15 +324,15 @@ class IdentifiedSessions:
         self._applied = self._opened_total = self._closed_total = 0
         return versions
 
-    def _begin(self, key: bytes, record: Connection, broker_time: int) -> None:
+    def _begin(self, key: bytes, record: Connection, broker_time: int, ends: bool) -> None:
         """The common case: nothing known of this session, and it begins."""
         self._applied += 1
         self._opened_total += 1
         self.opened += 1
-        if record.time < self._deadlines.boot_of(record.sensor):
-            self._judge_restart(key, self._settle(key, record, broker_time))
-        else:
-            self._begun[key] = (record, broker_time)
+        self._begun[key] = (record, broker_time)
+        if not ends and self._deadlines.may_be_over(record.sensor, record.time, self._watermarks.of(record.sensor)):
+            del self._begun[key]
+            self._judge(key, self._settle(key, record, broker_time))
         if self.opened > self.limits.max_open:
             self._evict()
 
@@ -415,8 +425,6 @@ class IdentifiedSessions:
                 if was_public:
                     self.counters.add("session_corrected_total")
                 self._close(key, session, _ENDED, ended_at)
-            else:
-                self._judge_restart(key, session)
         elif (began, record.record_id) < (session.started_at, session.opened_by):
             # Two openings under one id: the earliest start stands; of one time, any order that is always the same.
             session.started_at = began
@@ -464,7 +472,6 @@ class IdentifiedSessions:
             reopen(session)
             self.opened += 1
             self.counters.add("session_corrected_total")
-            self._judge_restart(key, session)
 
     def _close(self, key: bytes, session: Session, reason: EndReason, ended_at: int) -> None:
         if session.end_reason is _NONE:
@@ -492,6 +499,20 @@ class IdentifiedSessions:
         self._changed.pop(key, None)
         self._sessions.pop(key, None)
         self._asleep.pop(key, None)
+
+    def set_timers(self, watermarks: Mapping[str, int]) -> None:
+        """Before ``expire`` for these sensors: what has changed since the versions were last taken has no timer yet."""
+        for key, session in self._changed.items():
+            if session.sensor in watermarks and session.end_reason not in EVIDENCE:
+                self._deadlines.schedule(key, session)
+        late = [
+            (key, *begun)
+            for key, begun in self._begun.items()
+            if self._deadlines.may_be_over(begun[0].sensor, begun[0].time, watermarks.get(begun[0].sensor, 0))
+        ]
+        for key, record, broker_time in late:
+            del self._begun[key]
+            self._deadlines.schedule(key, self._settle(key, record, broker_time))
 
     def expire(self, sensor: str, watermark: int) -> None:
         """Do what is due for the sessions of ``sensor`` at ``watermark`` (microseconds UTC)."""
@@ -566,15 +587,22 @@ class IdentifiedSessions:
         self._deadlines.booted(sensor, time)
         begins = _encode((sensor,))[:-1] + b","
         for key in [key for key, value in self._asleep.items() if key.startswith(begins) and not _is_closed(value)]:
-            self._judge_restart(key, self._wake(key))
+            self._judge(key, self._wake(key))
         for key, session in list(self._sessions.items()):
             if session.sensor == sensor and not self._held.holds(key):
-                self._judge_restart(key, session)
+                self._judge(key, session)
 
-    def _judge_restart(self, key: bytes, session: Session) -> None:
-        if session.state is _OPEN and session.last_activity_at < self._deadlines.boot_of(session.sensor):
-            end = self._deadlines.end_of(session, 0)
-            if end is not None:
+    def _judge(self, key: bytes, session: Session) -> None:
+        """Do at once what was due before the session came to be as it is: its sensor may never speak again."""
+        if session.end_reason in EVIDENCE:
+            return
+        sensor, start = session.sensor, session.started_at
+        watermark = self._watermarks.of(sensor)
+        # Most sessions began just now, as their sensor sees it.
+        if self._deadlines.may_be_over(sensor, session.last_activity_at if start is None else start, watermark):
+            if session.held:
+                self.stop_waiting(key)
+            elif session.state is _OPEN and (end := self._deadlines.end_at(session, watermark)) is not None:
                 self._guess(key, session, end)
 
 

@@ -4,7 +4,7 @@ The same records give the same sessions whatever their order (within grace), how
 session-semantics.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -50,8 +50,9 @@ class Sessionizer:
         self._lookups = Lookups(lookups)
         self._writes = Writes(lookups)
         self._gone = gone = Forgotten() if forgotten is None else forgotten
-        self._identified = IdentifiedSessions(limits, self.counters, self._held, self._lookups, gone)
-        self._paired = PairedSessions(limits, self.counters, self._held, self._lookups, self.watermarks, gone)
+        shared = self.counters, self._held, self._lookups, self.watermarks, gone
+        self._identified = IdentifiedSessions(limits, *shared)
+        self._paired = PairedSessions(limits, *shared)
 
     def __len__(self) -> int:
         """Sessions and keys in memory."""
@@ -96,14 +97,12 @@ class Sessionizer:
     def tick(self, tick: Tick, broker_time: int) -> None:
         """Take how far a source partition has come, and close what is due by it."""
         self._clock(broker_time)
-        for sensor, watermark in self.watermarks.apply(tick, broker_time).items():
-            self._expire(sensor, watermark)
+        self._expire(self.watermarks.apply(tick, broker_time))
 
     def sweep(self, now: int) -> None:
         """Close what silent but live sensors left open; ``now`` is the wall clock (microseconds UTC)."""
         self._clock(now)
-        for sensor, watermark in self.watermarks.sweep(now, self.limits.sweep).items():
-            self._expire(sensor, watermark)
+        self._expire(self.watermarks.sweep(now, self.limits.sweep))
         # A sensor that never says anything again has no event time to wait for; its records must not keep the commit
         # back for ever.
         for key in self._held.since_before(now - max(self.limits.grace, self.limits.keep)):
@@ -175,7 +174,7 @@ class Sessionizer:
             self._paired.resolve(key, found)
         else:
             self._identified.resolve(key, found[-1] if found else None)
-            self._identified.judge(key, self.watermarks.of(_decode_key(key)[0]))
+            self._identified.judge(key)
 
     def give_back(self, keys: list[bytes]) -> None:
         """Keys of ``take_lookups`` that could not be answered: they are wanted again."""
@@ -246,9 +245,12 @@ class Sessionizer:
         self._identified.now = max(self._identified.now, now)
         self._paired.now = max(self._paired.now, now)
 
-    def _expire(self, sensor: str, watermark: int) -> None:
-        self._identified.expire(sensor, watermark)
-        self._paired.expire(sensor, watermark)
+    def _expire(self, watermarks: Mapping[str, int]) -> None:
+        if watermarks:
+            self._identified.set_timers(watermarks)
+        for sensor, watermark in watermarks.items():
+            self._identified.expire(sensor, watermark)
+            self._paired.expire(sensor, watermark)
 
 
 def _own_key(named: Connection | Session | StoredSession) -> bytes:

@@ -39,12 +39,14 @@ class HighTime:
 
 
 class _Sensor:
-    __slots__ = ("seen_at", "sources", "watermark")
+    __slots__ = ("proved", "seen_at", "sources", "watermark")
 
     def __init__(self) -> None:
         self.sources: dict[str, int] = {}
         self.watermark = 0
         self.seen_at = 0
+        #: What restored sessions prove, until the first tick.
+        self.proved = 0
 
 
 class SensorWatermarks:
@@ -71,9 +73,13 @@ class SensorWatermarks:
         return self._advanced(touched)
 
     def seed(self, sensor: str, time: int, seen_at: int) -> None:
-        """Start from what a restored session proves: the sensor had come at least to ``time``."""
+        """Start from what a restored session proves: the sensor had come at least to ``time``.
+
+        The first tick counts as an advance even when it says no more than that: what was due by it may not have been
+        done before the machine was lost.
+        """
         entry = self._sensors.setdefault(sensor, _Sensor())
-        entry.watermark = max(entry.watermark, time)
+        entry.watermark = entry.proved = max(entry.watermark, time)
         entry.seen_at = max(entry.seen_at, seen_at)
 
     def sweep(self, now: int, silence: int) -> dict[str, int]:
@@ -104,8 +110,10 @@ class SensorWatermarks:
         for name in sensors:
             entry = self._sensors[name]
             behind = [time for source, time in entry.sources.items() if source in self._behind]
-            mark = min(behind) if behind else max(entry.sources.values(), default=0)
-            if mark > entry.watermark:
+            mark = min(behind) if behind else max(*entry.sources.values(), entry.proved)
+            if mark > entry.watermark or entry.proved:
+                # The one time that a watermark may go back: no session proves that a source is not behind.
                 entry.watermark = mark
+                entry.proved = 0
                 moved[name] = mark
         return moved

@@ -47,6 +47,16 @@ class Machine:
             self._take()
         return self
 
+    def batch(self, *steps: Connection | int) -> "Machine":
+        """Records, and event times that the sensor ``s`` comes to, whose versions are taken together."""
+        for step in steps:
+            if isinstance(step, int):
+                self.machine.tick(Tick(source="e/t/0", caught_up=True, sensors={"s": step}), self.now)
+            else:
+                self.machine.apply(session_key(step), _copy(step), self.now, next(self._offsets))
+        self._take()
+        return self
+
     def reach(self, time: int, sensor: str = "s", after: int = SECOND) -> "Machine":
         """The sensor's event time has come to ``time``, and ``after`` microseconds of processing have passed."""
         self.now += after

@@ -138,6 +138,31 @@ def test_watermarks_and_timeouts_on_the_way_do_not_change_the_end(
 
 @common
 @given(data=st.data(), records=histories())
+def test_batch_boundaries_change_no_version(data: st.DataObject, records: list[Connection]) -> None:
+    """Not even the revision: records may come after their sensor's event time has passed all limits."""
+    steps: list[Connection | int] = []
+    for record in data.draw(st.permutations(records)):
+        steps.append(record)
+        if data.draw(st.integers(0, 3)) == 0:
+            steps.append(record.time + data.draw(st.sampled_from((0, 60, 170, 400, 700))) * SECOND)
+    one_by_one, together = Machine(LIMITS), Machine(LIMITS)
+    begin = 0
+    while begin < len(steps):
+        end = begin + data.draw(st.integers(1, 6))
+        together.batch(*steps[begin:end])
+        begin = end
+    for step in steps:
+        one_by_one.batch(step)
+    assert told_versions(together) == told_versions(one_by_one), steps
+
+
+def told_versions(machine: Machine) -> dict[tuple[str, str], tuple[int, int, dict[str, Any]]]:
+    """The last version of every session, with what ``rows`` leaves out of it."""
+    return {name: (one.revision, one.version, rows([one])[0]) for name, one in machine.stored.items()}
+
+
+@common
+@given(data=st.data(), records=histories())
 def test_replaying_any_suffix_changes_nothing(data: st.DataObject, records: list[Connection]) -> None:
     machine = Machine(LIMITS).feed(*records)
     before = machine.sessions
