@@ -5,6 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 
 #: A page of every dialect, a count, an aggregate, and Sojourn's own doors.
 PATHS = (
@@ -37,14 +38,23 @@ class Readers:
         self._thread = threading.Thread(target=self._run, name="readers")
         self._thread.start()
 
+    def wait(self, seconds: float, meanwhile: Callable[[], None]) -> None:
+        """Until every path has answered with 200: chaos may have come before any was ready."""
+        deadline = time.monotonic() + seconds
+        while self._silent() and time.monotonic() < deadline:
+            meanwhile()
+            time.sleep(0.1)
+
     def end(self) -> None:
         self._stop.set()
         self._thread.join()
 
     def complaints(self) -> list[str]:
         """Server errors that are not: a dependency is away, come again then. And paths that never gave an answer."""
-        silent = [path for path in PATHS if not self.answers[path, 200]]
-        return [*self._wrong[:10], *(f"{path} never answered with 200: {dict(self.answers)}" for path in silent)]
+        return [*self._wrong[:10], *(f"{path} never answered with 200: {self.answers}" for path in self._silent())]
+
+    def _silent(self) -> list[str]:
+        return [path for path in PATHS if not self.answers[path, 200]]
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -99,7 +99,7 @@ def house_of(kind: str, folder: Path) -> Iterator[tuple[House, Stack]]:
             proxy.stop()
 
 
-@pytest.mark.timeout(max(SECONDS.values()) + 2 * SETTLES + 120)
+@pytest.mark.timeout(max(SECONDS.values()) + 3 * SETTLES + 120)
 @pytest.mark.parametrize("kind", list(STACKS))
 def test_after_every_fault_there_is_once_what_was_acknowledged_and_nothing_else(kind: str) -> None:
     seconds = SECONDS[kind]
@@ -120,10 +120,12 @@ def test_after_every_fault_there_is_once_what_was_acknowledged_and_nothing_else(
                 if deed is not None:
                     house.do(deed)
             house.calm()
+            publishing.end()
+            settle(house, stack, ledger, sensors)
+            readers.wait(SETTLES, house.tend)
         finally:
             readers.end()
             publishing.end()
-        settle(house, stack, ledger, sensors)
         assert not readers.complaints(), house.told("\n".join(readers.complaints()))
         lasted = time.monotonic() - began
         _say(f"{len(ledger.acknowledged)} records, {len(deeds)} deeds, {house.cuts} cuts, {lasted:.0f} s")

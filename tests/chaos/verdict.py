@@ -1,5 +1,6 @@
 """What must be true after everything that was done; every complaint names what differs."""
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import clickhouse_connect
 import msgspec
 from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import OperationalError
 
 from schemas import topics
 from schemas.dead_letters import DeadLetter
@@ -18,6 +20,8 @@ from tests.comparing import rows
 from tests.stack import run_aside
 from tests.workers import messages
 
+#: Seconds until ClickHouse answers that has just been started.
+_BEGINS = 60.0
 #: Differences that a complaint spells out; it counts the others.
 _SHOWN = 5
 #: A session key of this many parts names (sensor, session id).
@@ -54,13 +58,20 @@ _decode_sessions = msgspec.json.Decoder(Session).decode_lines
 
 
 def client_of(settings: Settings) -> Client:
-    """ClickHouse as the writer; ``settings`` without the proxy."""
-    return clickhouse_connect.get_client(
-        dsn=settings.clickhouse.url,
-        username=settings.clickhouse.writer,
-        password=settings.clickhouse.writer_password,
-        database=settings.clickhouse.database,
-    )
+    """ClickHouse as the writer, without the proxy, once it answers: the last deed may have been its end."""
+    deadline = time.monotonic() + _BEGINS
+    while True:
+        try:
+            return clickhouse_connect.get_client(
+                dsn=settings.clickhouse.url,
+                username=settings.clickhouse.writer,
+                password=settings.clickhouse.writer_password,
+                database=settings.clickhouse.database,
+            )
+        except OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def stored_events(client: Client) -> int:
