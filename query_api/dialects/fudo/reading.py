@@ -15,7 +15,7 @@ from query_api.errors import BadRequestError, NotFoundError
 from query_api.filters import Filter
 from query_api.keys import SETTINGS
 from query_api.limits import unpaged_limit
-from query_api.listing import Listing, read_rows, together
+from query_api.listing import Listing, count, read_rows, together
 from query_api.paging import REACH_LIMIT, SIZE_LIMIT, Slice
 from query_api.reader import Reader
 from query_api.unpaged import plan
@@ -51,7 +51,7 @@ async def page(caller: Caller, asked: Request, limit: int) -> tuple[int | None, 
     """How many pass where that is asked for, and so many rows as JSON text with commas between."""
     listing = _listing(caller, asked)
     wanted = Slice(limit, asked.offset)
-    counted = caller.reader.number(sql.count(listing.source, listing.filter)) if asked.total_count else _nothing()
+    counted = count(caller.reader, listing.source, listing.filter) if asked.total_count else _nothing()
     total, found = await together(counted, read_rows(caller.reader, listing, wanted) if limit else _no_rows())
     return total, found
 
@@ -110,7 +110,7 @@ async def _everything(
         tail: dict[str, object] = {"next_offset": planned.limit} if planned.cut else {}
         return await stream_response(request, head(asked, total, began), MEMBER, unpaged_rows(reader, planned), tail)
     most = min(asked.limit or REACH_LIMIT, unpaged_limit(http) or REACH_LIMIT)
-    matched = await reader.number(sql.count(listing.source, listing.filter))
+    matched = await count(reader, listing.source, listing.filter)
     left = max(0, matched - asked.offset)
     cut = left > most and (asked.limit is None or asked.limit > most)
     found = _sorted(reader, listing, Slice(most, asked.offset))
