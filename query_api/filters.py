@@ -28,14 +28,25 @@ class Pattern(msgspec.Struct, frozen=True):
 
 
 class Filter(msgspec.Struct, frozen=True):
-    """Rows for which ``where`` holds; the empty text is all rows."""
+    """Rows for which ``where`` holds; the empty text is all rows.
+
+    ``of_keys``: what must hold, too, and can be told by the key of a row: it is the same for each of its versions.
+    """
 
     where: str = ""
     parameters: dict[str, Value] = {}
     patterns: tuple[Pattern, ...] = ()
+    of_keys: str = ""
+    #: Whether it may pass few of the rows that a primary key leaves.
+    narrows: bool = True
 
     def and_(self, other: "Filter") -> "Filter":
         return _joined("AND", [self, other])
+
+    @property
+    def condition(self) -> str:
+        """All of it as one condition, empty for all rows."""
+        return " AND ".join(f"({part})" for part in (self.where, self.of_keys) if part)
 
     @property
     def guard(self) -> str:
@@ -44,7 +55,7 @@ class Filter(msgspec.Struct, frozen=True):
         return " AND ".join(f"match('', {{{p.name}:String}}) >= 0" for p in self.patterns)
 
 
-EVERYTHING = Filter()
+EVERYTHING = Filter(narrows=False)
 
 
 class Names:
@@ -60,8 +71,11 @@ class Names:
 def matches_any(column: str, patterns: Sequence[str], field: str, names: Names) -> Filter:
     """RE2 regexes, unanchored, any of them; no pattern is no filter."""
     bound = tuple(Pattern(names.next(), text, field) for text in patterns)
+    if not bound:
+        return EVERYTHING
     where = " OR ".join(f"match({column}, {{{p.name}:String}})" for p in bound)
-    return Filter(f"({where})" if where else "", {p.name: p.text for p in bound}, bound)
+    # A sensor's rows lie together as it is.
+    return Filter(f"({where})", {p.name: p.text for p in bound}, bound, narrows=column != "sensor")
 
 
 def one_of(expression: str, codes: Sequence[int], names: Names) -> Filter:
@@ -102,20 +116,35 @@ def both(filters: Sequence[Filter]) -> Filter:
 
 def negated(filter: Filter) -> Filter:
     """Rows that do not pass; of those that everything passes there are none."""
-    return msgspec.structs.replace(filter, where=f"(NOT ({filter.where}))" if filter.where else "false")
+    passed = filter.condition
+    return msgspec.structs.replace(filter, where=f"(NOT ({passed}))" if passed else "false", of_keys="")
 
 
 def _joined(word: str, filters: Sequence[Filter]) -> Filter:
-    parts = [f for f in filters if f.where]
+    parts = [f for f in filters if f.condition]
+    if len(parts) == 1:
+        return parts[0]
     if not parts:
         return EVERYTHING
     parameters: dict[str, Value] = {}
     for part in parts:
         parameters.update(part.parameters)
-    where = f" {word} ".join(part.where for part in parts)
+    # Only where all must hold can a part be looked at by itself.
+    apart = word == "AND"
+    conditions = [part.where if apart else part.condition for part in parts]
+    of_keys = [part.of_keys for part in parts if apart and part.of_keys]
     return Filter(
-        f"({where})" if len(parts) > 1 else where, parameters, tuple(p for part in parts for p in part.patterns)
+        _together(word, [one for one in conditions if one]),
+        parameters,
+        tuple(p for part in parts for p in part.patterns),
+        _together(word, of_keys),
+        narrows=(any if apart else all)(part.narrows for part in parts),
     )
+
+
+def _together(word: str, conditions: Sequence[str]) -> str:
+    joined = f" {word} ".join(conditions)
+    return f"({joined})" if len(conditions) > 1 else joined
 
 
 def checked_list(values: Sequence[object], field: str) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from query_api import sql
+from query_api import keyed, sql
 from query_api.errors import BadRequestError, UnavailableError
 from query_api.filters import EVERYTHING, Filter
-from query_api.paging import Extent
+from query_api.paging import Extent, Slice
 from query_api.reader import InvalidPatternError, Reader
 from query_api.shapes import BETWEEN, Shape
 from query_api.sql import Source
@@ -23,6 +23,8 @@ _PAGE_TRIES = 3
 _NEAR = 1000
 #: Versions that are looked at for such a page: twice its rows, and some more.
 _SPARE = 20
+#: Rows are few where they are less.
+_FEW = 4000
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +42,7 @@ async def read_page(reader: Reader, listing: Listing, page: Extent) -> tuple[int
     total = count(reader, listing.source, EVERYTHING)
     rows = read_rows(reader, listing, page)
     try:
-        if not listing.filter.where:
+        if not listing.filter.condition:
             stored, found = await together(total, rows)
             return stored, stored, found
         matched = count(reader, listing.source, listing.filter)
@@ -59,7 +61,7 @@ async def read_rows(reader: Reader, listing: Listing, page: Extent) -> bytes:
         if guess:
             since = int(guess[0][0]) * SECOND
             rows = await reader.read(sql.page(listing.source, listing.filter, listing.shape, page, since))
-            if _count(rows) == page.size:
+            if count_of(rows) == page.size:
                 # A full page of the newest rows: older ones cannot belong to it.
                 return rows
     return await reader.read(sql.page(listing.source, listing.filter, listing.shape, page))
@@ -85,25 +87,31 @@ async def _rows_by_keys(reader: Reader, listing: Listing, page: Extent) -> bytes
             return rows
     rows = b""
     for _ in range(_PAGE_TRIES):
-        keys = (await reader.records(sql.page_keys(listing.source, listing.filter, page)))[0]
+        timed = bool(listing.shape.aside)
+        found = (await reader.records(keyed.page_keys(listing.source, listing.filter, page, timed)))[0]
+        keys, times = (found[:-1], found[-1]) if timed else (found, None)
         wanted = len(keys[0])
         if not wanted:
             return b""
-        rows = await rows_by_keys(reader, source, keys, listing.shape)
-        if _count(rows) == wanted:
+        rows = await rows_by_keys(reader, source, keys, listing.shape, times)
+        if count_of(rows) == wanted:
             break
     return rows
 
 
-async def rows_by_keys(reader: Reader, source: Source, keys: list[list[str]], shape: Shape) -> bytes:
+async def rows_by_keys(
+    reader: Reader, source: Source, keys: list[list[str]], shape: Shape, times: list[int] | None = None
+) -> bytes:
     """The rows with these keys, an array per key column, as JSON text with commas between; any number of any length.
 
     The keys are in the order of the source, or the source's order is that of its parameters ``k0``, ``k1`` ….
+    ``times``: the span of the rows' times, where it is known.
     """
     # One after another: a page of any size takes the memory of its answer and no more.
     some = portions(zip(*keys, strict=True), _bytes_of)
     parts = [
-        await reader.read(sql.rows_of_keys(source, list(map(list, zip(*part, strict=True))), shape)) for part in some
+        await reader.read(keyed.rows_of_keys(source, list(map(list, zip(*part, strict=True))), shape, times))
+        for part in some
     ]
     return BETWEEN.encode().join(part for part in parts if part)
 
@@ -119,19 +127,40 @@ async def _newest(reader: Reader, listing: Listing, page: Extent, versions: int)
     The newest versions that pass name candidates. Every row that passes and is newer than the oldest of them is a
     candidate, because its current version is one of them: so what is newer than that is complete.
     """
-    source, filter = listing.source, listing.filter
-    *keys, oldest, found = (await reader.records(sql.newest_versions(source, filter, versions)))[0]
+    source, filter, shape = listing.source, listing.filter, listing.shape
+    candidates = keyed.newest_versions(source, filter, versions, bool(shape.aside))
+    *columns, oldest, found, times = (await reader.records(candidates))[0]
     if not found:
         return b""
+    keys = _different(columns)
     if sum(map(_bytes_of, zip(*keys, strict=True))) > MOST:
         return None
     whole = found < versions
-    statement = sql.page_of_keys(source, filter, listing.shape, keys, None if whole else int(oldest), page)
+    statement = keyed.page_of_keys(source, filter, shape, keys, None if whole else int(oldest), page, times)
     rows = await reader.read(statement)
-    return rows if whole or _count(rows) == page.size else None
+    return rows if whole or count_of(rows) == page.size else None
 
 
-def _count(rows: bytes) -> int:
+async def few_rows(reader: Reader, listing: Listing) -> bytes | None:
+    """All rows where they are few, by their versions; None where they are more, or no condition makes them few."""
+    source = listing.source
+    if not source.keys or source.by or source.within or not listing.filter.narrows:
+        return None
+    keys = (await reader.records(keyed.some_keys(source, listing.filter, _FEW)))[0]
+    if not keys[0]:
+        return b""
+    whole = Slice(len(keys[0]))
+    if whole.size == _FEW or sum(map(_bytes_of, zip(*keys, strict=True))) > MOST:
+        return None
+    return await reader.read(keyed.page_of_keys(source, listing.filter, listing.shape, keys, None, whole))
+
+
+def _different(columns: list[list[str]]) -> list[list[str]]:
+    """Each key once, an array per column."""
+    return [list(column) for column in zip(*dict.fromkeys(zip(*columns, strict=True)), strict=True)]
+
+
+def count_of(rows: bytes) -> int:
     return rows.count(b"\n") + 1 if rows else 0
 
 

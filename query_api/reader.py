@@ -7,7 +7,7 @@ in ClickHouse.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,6 +44,8 @@ _BUSY = {
     516: "ClickHouse does not know this API's user or password",
 }
 _INVALID_PATTERN = 427
+#: A set has more rows than ``max_rows_in_set``, which only statements with another way set.
+_SET_TOO_LARGE = 191
 #: Code of whatever Poco throws; with these words it is a parameter of more than 131,072 bytes.
 _POCO, _TOO_LONG = 1000, "Field value too long"
 _AWAY = "ClickHouse cannot be reached"
@@ -51,6 +53,10 @@ _AWAY = "ClickHouse cannot be reached"
 
 class InvalidPatternError(Exception):
     """A regex is not RE2; the text is the reason."""
+
+
+class TooManyError(Exception):
+    """What a shortcut looks for is more than a few: the statement has another way."""
 
 
 class Reader:
@@ -64,7 +70,11 @@ class Reader:
 
     async def read(self, statement: Statement) -> bytes:
         """The whole result. Raises ApiError or InvalidPatternError."""
-        return await self._connection.read(statement, self._restriction)
+        try:
+            return await self._connection.read(statement, self._restriction)
+        except TooManyError:
+            assert statement.otherwise is not None
+            return await self._connection.read(statement.otherwise, self._restriction)
 
     async def number(self, statement: Statement) -> int:
         return int(await self.read(statement))
@@ -85,7 +95,14 @@ class Reader:
     @asynccontextmanager
     async def stream(self, statement: Statement) -> AsyncIterator[AsyncIterator[bytes]]:
         """The result in chunks as they come. Raises ApiError before the first chunk or in the middle."""
-        async with self._connection.stream(statement, self._restriction) as chunks:
+        async with AsyncExitStack() as stack:
+            try:
+                chunks = await stack.enter_async_context(self._connection.stream(statement, self._restriction))
+            except TooManyError:
+                assert statement.otherwise is not None
+                chunks = await stack.enter_async_context(
+                    self._connection.stream(statement.otherwise, self._restriction)
+                )
             yield chunks
 
 
@@ -191,6 +208,8 @@ def _explained(error: BaseException) -> Exception:
     code = error.code if isinstance(error, Error) else None
     if code == _INVALID_PATTERN:
         return InvalidPatternError(_pattern_reason(str(error)))
+    if code == _SET_TOO_LARGE:
+        return TooManyError()
     if code == 241 and "(total)" in str(error):
         return UnavailableError("ClickHouse has no memory left for another query", retry_after=2)
     if code == _POCO and _TOO_LONG in str(error):

@@ -24,9 +24,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """``aside``: a WITH clause that members refer to; it may use the keys of the page's rows, ``k0``, ``k1`` …, and is
-    for pages that are read by keys only. ``pairs``: expressions of arrays of ``"name":value``, whose members come after
-    the others; an empty text in them is no member. One of them is analysed far sooner than a member for each."""
+    """``aside``: a WITH clause that members refer to; it may use the keys of the page's rows, ``k0``, ``k1`` …, and
+    ``first`` and ``last``, between which their times lie; it is for pages that are read by keys only. ``pairs``:
+    expressions of arrays of ``"name":value``, whose members come after the others; an empty text in them is no member.
+    One of them is analysed far sooner than a member for each."""
 
     #: Whether every row is one line, so that lines can be counted instead of rows.
     rows_are_lines: ClassVar[bool] = True

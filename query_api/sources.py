@@ -16,6 +16,7 @@ def _sessions(always: str) -> Source:
         final=True,
         always=always,
         time="page_time",
+        until="greatest(last_activity_at, ifNull(ended_at, last_activity_at))",
         ties="sensor DESC, session_id DESC",
         keys=("sensor", "session_id"),
     )

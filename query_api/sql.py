@@ -15,10 +15,9 @@ from query_api.shapes import Shape
 _NUMBERS = {"output_format_json_quote_64bit_integers": "0", "output_format_json_escape_forward_slashes": "0"}
 
 
-#: Keys that are read by one thread.
-_FEW = 200
-#: Characters of a text in one parameter, which ClickHouse takes up to 128 KiB of: four bytes each, all escaped.
-_PIECE = 15_000
+#: Names of rows whose versions are merged alone. To look each row of the table up among more of them takes as long as
+#: to merge all. Skip indexes were used when they were looked for.
+_SOME = {"max_rows_in_set": "50000", "set_overflow_mode": "throw", "use_skip_indexes_if_final": "0"}
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +29,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     #: Column that pages and windows go by, newest first, and what breaks ties: together a total order.
     time: str
     ties: str
+    #: Expression of the last moment of a row, where it lasts.
+    until: str = ""
     #: What comes before the time in the order of pages, as text of our own: ``name ASC``; empty for newest first.
     by: str = ""
     #: What names one row, when pages are better read in two steps: keys first, then their rows.
@@ -56,6 +57,8 @@ class Statement(msgspec.Struct, frozen=True):
     parameters: dict[str, Value] = {}
     settings: dict[str, str] = {}
     format: str = "TabSeparatedRaw"
+    #: The same without a shortcut that ClickHouse may refuse with code 191: what is asked then.
+    otherwise: "Statement | None" = None
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -67,7 +70,8 @@ class Span(msgspec.Struct, frozen=True):
 
 def count(source: Source, filter: Filter) -> Statement:
     """How many rows pass."""
-    return Statement(f"SELECT count() FROM {source.rows}{_where(source, filter)}", filter.parameters)  # noqa: S608
+    counted = Statement(f"SELECT count() FROM {source.rows}{where(source, filter)}", filter.parameters)  # noqa: S608
+    return of_few(counted, source, filter)
 
 
 def parts(table: str) -> Statement:
@@ -83,7 +87,7 @@ def page(source: Source, filter: Filter, shape: Shape, wanted: Extent, since: in
     """The rows of a page, in order; ``since`` leaves out older ones (microseconds since 1970 UTC)."""
     newer = "" if since is None else f"{source.time} >= fromUnixTimestamp64Micro({{since:Int64}}, 'UTC')"
     return Statement(
-        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter, also=newer)}"  # noqa: S608
+        f"SELECT {shape.columns} FROM {source.rows}{where(source, filter, also=newer)}"  # noqa: S608
         f" ORDER BY {source.order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
         {
             **filter.parameters,
@@ -99,7 +103,7 @@ def page(source: Source, filter: Filter, shape: Shape, wanted: Extent, since: in
 def rows(source: Source, filter: Filter, shape: Shape) -> Statement:
     """All rows, in order; the sort goes to disk before the memory limit is met."""
     return Statement(
-        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter)} ORDER BY {source.order}",  # noqa: S608
+        f"SELECT {shape.columns} FROM {source.rows}{where(source, filter)} ORDER BY {source.order}",  # noqa: S608
         filter.parameters,
         {**shape.settings, "max_bytes_before_external_sort": "268435456"},
         "Template",
@@ -114,95 +118,21 @@ def likely_since(filter: Filter, rows: int) -> Statement:
     return Statement(
         "SELECT max(toInt64(toUnixTimestamp(hour))) FROM ("  # noqa: S608
         "SELECT hour, sum(sum(events)) OVER (ORDER BY hour DESC) AS newer"
-        f" FROM events_by_hour{_where(None, filter)} GROUP BY hour) WHERE newer >= {{rows:UInt64}} HAVING count() > 0",
+        f" FROM events_by_hour{where(None, filter)} GROUP BY hour) WHERE newer >= {{rows:UInt64}} HAVING count() > 0",
         {**filter.parameters, "rows": rows},
         format="JSONCompactEachRow",
     )
 
 
-def page_keys(source: Source, filter: Filter, wanted: Extent) -> Statement:
-    """The keys of a page's rows, one array per key column."""
-    keys = ", ".join(source.keys)
-    arrays = ", ".join(f"groupArray({key})" for key in source.keys)
-    return Statement(
-        f"SELECT {arrays} FROM (SELECT {keys} FROM {source.rows}{_where(source, filter)}"  # noqa: S608
-        f" ORDER BY {source.order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}})",
-        {**filter.parameters, "limit": wanted.size, "offset": wanted.offset},
-        format="JSONCompactEachRow",
-    )
-
-
-def newest_versions(source: Source, filter: Filter, limit: int) -> Statement:
-    """Of the newest ``limit`` versions of rows that pass: the keys, one array per column, the time of the oldest
-    (microseconds since 1970 UTC), and how many there are. No version is left out for a newer one."""
-    arrays = ", ".join(f"groupArray({key})" for key in source.keys)
-    return Statement(
-        f"SELECT {arrays}, toUnixTimestamp64Micro(min({source.time})), count() FROM"  # noqa: S608
-        f" (SELECT {', '.join(source.keys)}, {source.time} FROM {source.table}{_where(source, filter)}"
-        f" ORDER BY {source.time} DESC LIMIT {{limit:UInt64}})",
-        {**filter.parameters, "limit": limit},
-        format="JSONCompactEachRow",
-    )
-
-
-def page_of_keys(
-    source: Source, filter: Filter, shape: Shape, keys: list[list[str]], newer: int | None, wanted: Extent
-) -> Statement:
-    """A page as ``page`` has it, of rows with these keys alone whose time is after ``newer``."""
-    chosen = _of_keys(source, keys)
-    late = "" if newer is None else f"{source.time} > fromUnixTimestamp64Micro({{newer:Int64}}, 'UTC')"
-    aside = f"WITH {shape.aside} " if shape.aside else ""
-    return Statement(
-        f"{aside}SELECT {shape.columns} FROM {source.rows}{_where(source, chosen.and_(filter), also=late)}"  # noqa: S608
-        f" ORDER BY {source.order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
-        {
-            **chosen.parameters,
-            **filter.parameters,
-            **({} if newer is None else {"newer": newer}),
-            "limit": wanted.size,
-            "offset": wanted.offset,
-        },
-        {**shape.settings, **_threads(keys)},
-        "Template",
-    )
-
-
-def rows_of_keys(source: Source, keys: list[list[str]], shape: Shape) -> Statement:
-    """The rows with these keys, in order, as they are now."""
-    chosen = _of_keys(source, keys)
-    aside = f"WITH {shape.aside} " if shape.aside else ""
-    statement = Statement(
-        f"{aside}SELECT {shape.columns} FROM {source.rows}{_where(source, chosen)} ORDER BY {source.order}",  # noqa: S608
-        chosen.parameters,
-        {**shape.settings, **_threads(keys)},
-        "Template",
-    )
-    if len(keys[0]) == 1 and any(len(column[0]) > _PIECE for column in keys):
-        return _in_pieces(statement, keys)
-    return statement
-
-
 def one_row(source: Source, filter: Filter, values: list[str]) -> Statement:
     """Aggregates over all rows that pass."""
-    return Statement(
-        f"SELECT {', '.join(values)} FROM {source.rows}{_where(source, filter)}",  # noqa: S608
+    aggregated = Statement(
+        f"SELECT {', '.join(values)} FROM {source.rows}{where(source, filter)}",  # noqa: S608
         filter.parameters,
         _NUMBERS,
         "JSONCompactEachRow",
     )
-
-
-def keys_into(source: Source, filter: Filter, table: str, constant: Filter, limit: int) -> Statement:
-    """Stores the keys of the rows in their order: columns ``n`` from 1 and the keys; ``constant`` is what comes first,
-    a list of expressions with their values."""
-    keys = ", ".join(source.keys)
-    return Statement(
-        f"INSERT INTO {table} (snapshot, n, {keys}) SELECT {constant.where},"  # noqa: S608
-        f" row_number() OVER (ORDER BY {source.order}) AS n, {keys}"
-        f" FROM {source.rows}{_where(source, filter)} ORDER BY n LIMIT {{limit:UInt64}}",
-        {**filter.parameters, **constant.parameters, "limit": limit},
-        format="",
-    )
+    return of_few(aggregated, source, filter)
 
 
 def tally(source: Source, filter: Filter, values: list[str], size: int, *, each: bool = False) -> Statement:
@@ -210,19 +140,20 @@ def tally(source: Source, filter: Filter, values: list[str], size: int, *, each:
     chosen = " LIMIT {size:UInt64}" + (" BY v0" if each else "")
     columns = ", ".join(f"{value} AS v{n}" for n, value in enumerate(values))
     names = ", ".join(f"v{n}" for n in range(len(values)))
-    return Statement(
-        f"SELECT {columns}, count() AS found FROM {source.rows}{_where(source, filter)}"  # noqa: S608
+    counted = Statement(
+        f"SELECT {columns}, count() AS found FROM {source.rows}{where(source, filter)}"  # noqa: S608
         f" GROUP BY {names} ORDER BY found DESC, {names}{chosen}",
         {**filter.parameters, "size": size},
         _NUMBERS,
         "JSONCompactEachRow",
     )
+    return of_few(counted, source, filter)
 
 
 def groups(source: Source, filter: Filter, shape: Shape, by: str, order: str, wanted: Extent) -> Statement:
     """Rows with the same ``by`` as one each: the shape's members are aggregates of ours."""
     return Statement(
-        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter)}"  # noqa: S608
+        f"SELECT {shape.columns} FROM {source.rows}{where(source, filter)}"  # noqa: S608
         f" GROUP BY {by} ORDER BY {order} LIMIT {{limit:UInt64}} OFFSET {{offset:UInt64}}",
         {**filter.parameters, "limit": wanted.size, "offset": wanted.offset},
         shape.settings,
@@ -232,13 +163,14 @@ def groups(source: Source, filter: Filter, shape: Shape, by: str, order: str, wa
 
 def histogram(source: Source, filter: Filter, begins: str, shown: str, limit: int) -> Statement:
     """How many rows there are in each bin, ascending; ``begins`` is where a row's bin begins, ``shown`` its value."""
-    return Statement(
+    counted = Statement(
         f"SELECT {shown}, found FROM (SELECT {begins} AS bin, count() AS found"  # noqa: S608
-        f" FROM {source.rows}{_where(source, filter)} GROUP BY bin ORDER BY bin LIMIT {{limit:UInt64}})",
+        f" FROM {source.rows}{where(source, filter)} GROUP BY bin ORDER BY bin LIMIT {{limit:UInt64}})",
         {**filter.parameters, "limit": limit},
         _NUMBERS,
         "JSONCompactEachRow",
     )
+    return of_few(counted, source, filter)
 
 
 def windows(source: Source, filter: Filter, span: Span | None, seconds: int, rows: int) -> Statement:
@@ -247,26 +179,28 @@ def windows(source: Source, filter: Filter, span: Span | None, seconds: int, row
     One row each: start of the oldest bucket, start of the newest (seconds since 1970), number of rows.
     """
     bucket = f"toInt64(intDiv(toUnixTimestamp64Micro({source.time}), 1000000 * {{seconds:Int64}}))"
-    return Statement(
+    planned = Statement(
         "SELECT min(bucket) * {seconds:Int64}, max(bucket) * {seconds:Int64}, sum(found) FROM ("  # noqa: S608
         " SELECT bucket, found, intDiv(sum(found) OVER (ORDER BY bucket DESC) - 1, {rows:UInt64}) AS part FROM ("
-        f" SELECT {bucket} AS bucket, count() AS found FROM {source.rows}{_where(source, filter, span)}"
+        f" SELECT {bucket} AS bucket, count() AS found FROM {source.rows}{where(source, filter, span)}"
         " GROUP BY bucket)) GROUP BY part ORDER BY part",
         {**filter.parameters, **_span(span), "seconds": seconds, "rows": rows},
         format="JSONCompactEachRow",
     )
+    return of_few(planned, source, filter, span)
 
 
 def window(source: Source, filter: Filter, shape: Shape, span: Span, limit: int) -> Statement:
     """The rows of one window, newest first; ``limit`` 0 is all of them."""
     bound = " LIMIT {limit:UInt64}" if limit else ""
-    return Statement(
-        f"SELECT {shape.columns} FROM {source.rows}{_where(source, filter, span)} ORDER BY {source.order}{bound}",  # noqa: S608
+    shown = Statement(
+        f"SELECT {shape.columns} FROM {source.rows}{where(source, filter, span)} ORDER BY {source.order}{bound}",  # noqa: S608
         {**filter.parameters, **_span(span), **({"limit": limit} if limit else {})},
         # One second may hold more rows than fit: the sort goes to disk before the memory limit is met.
         {**shape.settings, "max_bytes_before_external_sort": "268435456"},
         "Template",
     )
+    return of_few(shown, source, filter, span)
 
 
 def pattern_check(text: str) -> Statement:
@@ -274,36 +208,30 @@ def pattern_check(text: str) -> Statement:
     return Statement("SELECT match('', {p:String})", {"p": text})
 
 
-def _of_keys(source: Source, keys: list[list[str]]) -> Filter:
-    names = [f"k{n}" for n in range(len(source.keys))]
-    arrays = ", ".join(f"{{{name}:Array(String)}}" for name in names)
-    return Filter(f"({', '.join(source.keys)}) IN arrayZip({arrays})", dict(zip(names, keys, strict=True)))
-
-
-def _in_pieces(statement: Statement, keys: list[list[str]]) -> Statement:
-    """The same with the texts of the one key put together of several parameters: a sensor may name a session by more
-    than one takes."""
-    text, values = statement.sql, dict(statement.parameters)
-    for n, (whole,) in enumerate(keys):
-        del values[f"k{n}"]
-        pieces = {f"k{n}_{first}": whole[first : first + _PIECE] for first in range(0, max(len(whole), 1), _PIECE)}
-        values |= pieces
-        joined = ", ".join(f"{{{name}:String}}" for name in pieces)
-        text = text.replace(f"{{k{n}:Array(String)}}", f"[concat({joined}, '')]")
-    return msgspec.structs.replace(statement, sql=text, parameters=values)
-
-
-def _threads(keys: list[list[str]]) -> dict[str, str]:
-    """Few rows by their keys: to divide the merge of their versions among threads costs more than the merge."""
-    return {"max_threads": "1"} if len(keys[0]) <= _FEW else {}
+def of_few(statement: Statement, source: Source, filter: Filter, span: Span | None = None) -> Statement:
+    """The same with the versions merged of those rows alone of which any version passes: the current version of a row
+    that passes is one of them. Where they turn out to be more than a few ClickHouse stops, and all are merged."""
+    if not source.final or not source.keys or source.within or not filter.narrows:
+        return statement
+    if filter.of_keys:
+        # It finds the keys by itself, and is not to be worked out twice.
+        return statement
+    name = source.keys[-1]
+    passing = f"{name} IN (SELECT {name} FROM {source.table}{where(source, filter, span)})"  # noqa: S608
+    plain = f"{source.rows}{where(source, filter, span)}"
+    few = f"{source.rows}{where(source, filter, span, passing)}"
+    return msgspec.structs.replace(
+        statement, sql=statement.sql.replace(plain, few), settings={**statement.settings, **_SOME}, otherwise=statement
+    )
 
 
 def _span(span: Span | None) -> dict[str, Value]:
     return {} if span is None else {"start": span.start, "end": span.end}
 
 
-def _where(source: Source | None, filter: Filter, span: Span | None = None, also: str = "") -> str:
-    conditions = [source.always if source is not None else "", filter.where, filter.guard, also]
+def where(source: Source | None, filter: Filter, span: Span | None = None, also: str = "") -> str:
+    """The WHERE clause that a filter is, with a space before it; empty for all rows."""
+    conditions = [source.always if source is not None else "", filter.condition, filter.guard, also]
     if source is not None and span is not None:
         # Both bounds, always: either alone could read the whole table.
         conditions.append(

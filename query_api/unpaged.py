@@ -11,7 +11,7 @@ import msgspec
 
 from query_api import sql
 from query_api.filters import EVERYTHING
-from query_api.listing import Listing, count, pattern_error, together
+from query_api.listing import Listing, count, count_of, few_rows, pattern_error, together
 from query_api.reader import InvalidPatternError, Reader
 from query_api.sql import Span
 from schemas.times import SECOND
@@ -25,12 +25,15 @@ _CROWDED = 2
 class Plan(msgspec.Struct, frozen=True):
     """What is known before the first row is read: nothing has been answered yet, errors still have a status."""
 
+    #: 0 where it is not asked for.
     total: int
     matched: int
     windows: list[Span]
     listing: Listing
     #: Rows after which the answer is cut, 0 for never.
     limit: int
+    #: All rows, where they were so few that they are read already.
+    ready: bytes = b""
 
     @property
     def cut(self) -> bool:
@@ -42,20 +45,37 @@ class Window(msgspec.Struct, frozen=True):
     rows: int
 
 
-async def plan(reader: Reader, listing: Listing, window_rows: int, limit: int) -> Plan:
-    """Counts and windows. Raises ApiError."""
+async def plan(reader: Reader, listing: Listing, window_rows: int, limit: int, *, total: bool = False) -> Plan:
+    """Counts and windows; ``total``: how many rows there are besides those that match. Raises ApiError."""
     try:
-        total, windows = await together(
-            count(reader, listing.source, EVERYTHING), _windows(reader, listing, None, window_rows, 0)
+        stored, windows = await together(
+            count(reader, listing.source, EVERYTHING) if total else _nothing(),
+            _windows(reader, listing, None, window_rows, 0),
         )
     except InvalidPatternError:
         raise await pattern_error(reader, listing.filter) from None
     matched = sum(window.rows for window in windows)
-    return Plan(total, matched, _needed(windows, limit), listing, limit)
+    return Plan(stored, matched, _needed(windows, limit), listing, limit)
+
+
+async def plan_uncounted(reader: Reader, listing: Listing, window_rows: int, limit: int) -> Plan:
+    """The same for an answer that says no number: a few rows are read at once, and windows go by versions of rows,
+    which need not be merged for that: each current version lies in one of them. Raises ApiError."""
+    ready = await few_rows(reader, listing)
+    if ready is not None and (not limit or count_of(ready) <= limit):
+        return Plan(0, count_of(ready), [], listing, limit, ready)
+    versions = msgspec.structs.replace(listing, source=msgspec.structs.replace(listing.source, final=False))
+    found = await plan(reader, versions, window_rows, limit)
+    if found.cut:
+        # Perhaps not, if versions are left out.
+        return await plan(reader, listing, window_rows, limit)
+    return msgspec.structs.replace(found, listing=listing)
 
 
 async def rows(reader: Reader, planned: Plan) -> AsyncIterator[bytes]:
     """The rows as JSON text with commas between, in chunks. Raises ApiError where a window fails."""
+    if planned.ready:
+        yield planned.ready
     left = planned.limit
     begun = False
     listing = planned.listing
@@ -88,6 +108,10 @@ async def _windows(reader: Reader, listing: Listing, span: Span | None, rows: in
         else:
             found.append(window)
     return found
+
+
+async def _nothing() -> int:
+    return 0
 
 
 def _needed(windows: list[Window], limit: int) -> list[Span]:

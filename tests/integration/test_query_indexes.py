@@ -7,7 +7,7 @@ import clickhouse_connect
 import msgspec
 import pytest
 
-from query_api import sql
+from query_api import keyed, sql
 from query_api.auth.sensors import table_filters
 from query_api.dialects.netalertx.asked import of_device
 from query_api.dialects.netalertx.columns import touching
@@ -16,6 +16,7 @@ from query_api.dialects.sps.session_fields import SESSION
 from query_api.filters import EVERYTHING, Filter, Names, matches_any, one_of_texts
 from query_api.limits import query_settings
 from query_api.paging import Page
+from query_api.reader import Connection, Reader, TooManyError
 from query_api.shapes import Member, Shape
 from query_api.sources import EVENTS, SESSIONS
 from query_api.sql import Span, Statement
@@ -34,6 +35,12 @@ _PAGE = Page(10)
 #: many_events begins here, one event a second.
 _BEGAN = 1_700_000_000 * SECOND
 _HOUR = Span(_BEGAN, _BEGAN + 3600 * SECOND)
+_ALL = Span(_BEGAN, _BEGAN + 200_000 * SECOND)
+_OF_AN_HOUR = Filter(
+    "page_time >= fromUnixTimestamp64Micro({from:Int64}, 'UTC')"
+    " AND page_time < fromUnixTimestamp64Micro({to:Int64}, 'UTC')",
+    {"from": _HOUR.start, "to": _HOUR.end},
+)
 
 
 def of_sensor(sensor: str) -> Filter:
@@ -77,42 +84,57 @@ CASES = [
     ),
     Case("events of an address", lambda s: sql.count(EVENTS, equal("client_ip", "192.0.2.77")), "Skip", "client"),
     Case(
-        "a page of a sensor's sessions", lambda s: sql.page_keys(SESSIONS, of_sensor(s), _PAGE), "PrimaryKey", "sensor"
+        "a page of a sensor's sessions",
+        lambda s: keyed.page_keys(SESSIONS, of_sensor(s), _PAGE),
+        "PrimaryKey",
+        "sensor",
     ),
     Case("how many sessions a sensor has", lambda s: sql.count(SESSIONS, of_sensor(s)), "PrimaryKey", "sensor"),
     Case(
         "sessions by their keys",
-        lambda s: sql.rows_of_keys(SESSIONS, [[s, s], ["00000001", "00000002"]], _SHAPE),
+        lambda s: keyed.rows_of_keys(SESSIONS, [[s, s], ["00000001", "00000002"]], _SHAPE),
         "PrimaryKey",
         "session_id",
     ),
     Case(
         "a session by its id alone",
-        lambda s: sql.newest_versions(SESSIONS, equal("session_id", "00150000"), 20),
+        lambda s: keyed.newest_versions(SESSIONS, equal("session_id", "00150000"), 20),
         "PrimaryKey",
         "session_id",
     ),
     Case(
         "sessions of an address, in any case of its letters",
-        lambda s: sql.newest_versions(SESSIONS, query_filter("client.ip:192.0.2.77", SESSION, "q", Names()), 20),
+        lambda s: keyed.newest_versions(SESSIONS, query_filter("client.ip:192.0.2.77", SESSION, "q", Names()), 20),
         "Skip",
         "lower_client",
     ),
     Case(
         "sessions of a device, however its address is written",
-        lambda s: sql.count(SESSIONS, of_device("AA-BB-CC-DD-EE-FF").and_(touching(0))),
+        lambda s: keyed.some_keys(SESSIONS, of_device("AA-BB-CC-DD-EE-FF").and_(touching(0)), 20),
         "Skip",
         "device",
     ),
     Case(
         "sessions of all devices",
-        lambda s: sql.count(SESSIONS, of_device("").and_(touching(0))),
+        lambda s: keyed.some_keys(SESSIONS, of_device("").and_(touching(0)), 20),
         "Skip",
         "of_devices",
     ),
     Case(
+        "how many sessions of an hour are closed: of these alone versions are merged",
+        lambda s: sql.count(SESSIONS, _OF_AN_HOUR.and_(Filter("state = 'closed'"))),
+        "PrimaryKey",
+        "session_id",
+    ),
+    Case(
+        "the newest versions of all",
+        lambda s: keyed.newest_versions(SESSIONS, EVERYTHING, 20),
+        "Skip",
+        "page",
+    ),
+    Case(
         "the newest candidates of an address",
-        lambda s: sql.newest_versions(SESSIONS, equal("client_ip", "192.0.2.77"), 20),
+        lambda s: keyed.newest_versions(SESSIONS, equal("client_ip", "192.0.2.77"), 20),
         "Skip",
         "client",
     ),
@@ -169,11 +191,26 @@ def test_counts_by_sensor_or_kind_read_the_projection(settings: Settings, filled
         assert "ReadFromMergeTree (by_kind)" in explained(settings, sql.count(EVENTS, filter))
 
 
+async def test_where_more_than_a_few_pass_the_versions_of_all_are_merged(settings: Settings, filled: str) -> None:
+    connection = Connection(settings)
+    try:
+        statement = sql.count(SESSIONS, of_sensor(filled).and_(Filter("state = 'closed'")))
+        with pytest.raises(TooManyError):
+            await connection.read(statement, {})
+        reader = Reader(connection, None)
+        assert await reader.number(statement) == 160_000
+        shown = sql.window(SESSIONS, of_sensor(filled).and_(Filter("state = 'closed'")), _SHAPE, _ALL, 0)
+        async with reader.stream(shown) as chunks:
+            assert sum([chunk.count(b"\n") async for chunk in chunks]) == 160_000 - 1
+    finally:
+        await connection.close()
+
+
 def test_what_may_hold_for_an_old_version_is_looked_at_after_versions_are_merged(
     settings: Settings, filled: str
 ) -> None:
     filter = of_sensor(filled).and_(Filter("state = 'open'"))
-    plan = explained(settings, sql.page_keys(SESSIONS, filter, _PAGE), **query_settings(settings.http))
+    plan = explained(settings, keyed.page_keys(SESSIONS, filter, _PAGE), **query_settings(settings.http))
     before = "\n".join(re.findall(r"Prewhere filter column:.*", plan))
     assert "sensor" in before, plan
     assert "state" not in before and "removed" not in before, plan

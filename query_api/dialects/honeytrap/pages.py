@@ -62,7 +62,7 @@ async def _answer(request: web.Request, view: RowView) -> web.StreamResponse:
         head = {SIZE: asked.page.size, NUMBER: asked.page.number, "total": total, "matched": matched}
         return page_response(head, _ITEMS, found)
     http = request.app[SETTINGS].http
-    planned = await plan(reader, wanted, http.unpaged_window, unpaged_limit(http))
+    planned = await plan(reader, wanted, http.unpaged_window, unpaged_limit(http), total=True)
     tail: dict[str, object] = {}
     if planned.cut:
         after = page_after(planned.limit)

@@ -2,11 +2,13 @@
 
 import msgspec
 
+from query_api import sql
 from query_api.dialects.netalertx import columns as of
 from query_api.dialects.netalertx.asked import NORMAL_MAC
 from query_api.filters import Filter
+from query_api.shapes import Shape
 from query_api.sources import SESSIONS
-from query_api.sql import Source
+from query_api.sql import Statement
 
 _FROM = "fromUnixTimestamp64Micro({from:Int64}, 'UTC')"
 _BEFORE = "fromUnixTimestamp64Micro({before:Int64}, 'UTC')"
@@ -48,12 +50,12 @@ def between(start: int, end: int, *, whole: bool) -> Filter:
     return Filter(f"({within} OR {of.STILL_CONNECTED})", {"from": start, "before": end})
 
 
-def calendar(filter: Filter) -> tuple[Source, Filter]:
-    """What stands in for the table, and the values that it needs."""
+def calendar(filter: Filter, shape: Shape) -> Statement:
+    """The rows of these sessions, newest first."""
     within = (
         f"SELECT *, {_moment('before_micros')} AS ended_before, {_moment('after_micros')} AS began_after FROM ("  # noqa: S608
         f"SELECT {_COLUMNS}, {_ENDED_BEFORE} AS before_micros, {_BEGAN_AFTER} AS after_micros"
-        f" FROM sessions FINAL WHERE {SESSIONS.always} AND {filter.where})"
+        f" FROM {SESSIONS.rows}{sql.where(SESSIONS, filter)})"
     )
     source = msgspec.structs.replace(SESSIONS, within=within, always="", keys=())
-    return source, Filter("", filter.parameters)
+    return sql.of_few(sql.rows(source, Filter(parameters=filter.parameters), shape), SESSIONS, filter)

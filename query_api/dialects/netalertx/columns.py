@@ -61,6 +61,18 @@ def disconnection(form: Form, still: str = DOTS) -> str:
     return f"multiIf(state = 'open', '{still}', {NO_END}, '{MISSING}', {form.written(END)})"
 
 
+def starting(since: int) -> Filter:
+    """Sessions that began since then; ``page_time`` is their start, and has an index."""
+    moment = "fromUnixTimestamp64Micro({from:Int64}, 'UTC')"
+    return Filter(f"(page_time >= {moment} AND {START} >= {moment})", {"from": since})
+
+
+def ending(before: int) -> Filter:
+    """Sessions that ended before then; ``page_time`` is no later than their end."""
+    moment = "fromUnixTimestamp64Micro({before:Int64}, 'UTC')"
+    return Filter(f"(page_time < {moment} AND {END} < {moment})", {"before": before})
+
+
 def touching(since: int) -> Filter:
     """Sessions that began or ended since then, or are still open."""
     where = f"{START} >= {_SINCE} OR {END} >= {_SINCE} OR {STILL_CONNECTED}"

@@ -17,7 +17,7 @@ from query_api.keys import SETTINGS, reader_of
 from query_api.limits import unpaged_limit
 from query_api.listing import Listing, together
 from query_api.sources import EVENTS, SESSIONS
-from query_api.unpaged import plan, rows
+from query_api.unpaged import plan_uncounted, rows
 
 _ANY_DEVICE = of_device("")
 _NOTHING = Filter("false")
@@ -29,17 +29,9 @@ async def session_list(request: web.Request) -> web.StreamResponse:
     form, asked = _form(request), given(request.rel_url.raw_query_string)
     filter = of_device(asked.get("mac", ""))
     if text := asked.get("start_date"):
-        start = Filter(
-            f"{columns.START} >= fromUnixTimestamp64Micro({{from:Int64}}, 'UTC')",
-            {"from": begins(text, form.zone, "start_date")},
-        )
-        filter = filter.and_(start)
+        filter = filter.and_(columns.starting(begins(text, form.zone, "start_date")))
     if text := asked.get("end_date"):
-        end = Filter(
-            f"{columns.END} < fromUnixTimestamp64Micro({{before:Int64}}, 'UTC')",
-            {"before": form.ends(text, "end_date")},
-        )
-        filter = filter.and_(end)
+        filter = filter.and_(columns.ending(form.ends(text, "end_date")))
     return await _sessions(request, Listing(source=SESSIONS, shape=session_rows.of_list(form), filter=filter))
 
 
@@ -55,8 +47,7 @@ async def session_calendar(request: web.Request) -> web.StreamResponse:
     if not start or not end:
         raise BadRequestError("Missing start or end date", field="end" if start else "start")
     lasting = between(begins(start, form.zone, "start"), form.ends(end, "end"), whole=not form.product)
-    source, values = calendar(both([of_device(asked.get("mac", "")), lasting]))
-    statement = sql.rows(source, values, session_rows.of_calendar(form))
+    statement = calendar(both([of_device(asked.get("mac", "")), lasting]), session_rows.of_calendar(form))
     async with reader_of(request).stream(statement) as chunks:
         # The first rows, before the status is sent: an error still has one of its own.
         first = await anext(chunks, b"")
@@ -103,7 +94,7 @@ async def _sessions(request: web.Request, listing: Listing) -> web.StreamRespons
 async def _streamed(request: web.Request, listing: Listing, head: dict[str, bool], member: str) -> web.StreamResponse:
     """All rows, newest first; where the limit cuts them, ``truncated`` says so."""
     http = request.app[SETTINGS].http
-    planned = await plan(reader := reader_of(request), listing, http.unpaged_window, unpaged_limit(http))
+    planned = await plan_uncounted(reader := reader_of(request), listing, http.unpaged_window, unpaged_limit(http))
     tail: dict[str, object] = {"truncated": True} if planned.cut else {}
     return await stream_response(request, head, member, rows(reader, planned), tail)
 

@@ -43,7 +43,10 @@ _CONTENT = {
     "title": f"if(kind = 'window_title', {CONTENT}, '')",
 }
 #: Sessions that have an event of which something holds.
-_HAS_EVENT = "(sensor, session_id) IN (SELECT sensor, session_id FROM events WHERE session_id != ''{bounds} AND {})"
+_HAS_EVENT = (
+    "(sensor, session_id) IN (SELECT sensor, session_id FROM events"  # noqa: S608 - our kinds
+    f" WHERE session_id != ''{{bounds}} AND kind IN ({_KINDS}) AND {{}})"
+)
 #: Each term is a search through the events of its own.
 _SEARCHES = 10
 

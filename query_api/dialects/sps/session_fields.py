@@ -110,12 +110,14 @@ def _unknown(kind: Kind, type: str, names: str) -> list[Field]:
     ]
 
 
-#: Of a page's sessions, which kinds of these they have events of; looked up once for all.
+#: Of a page's sessions, which kinds of these they have events of, no more than an hour before they begin or after
+#: their last sign of life; looked up once for all.
 _KINDS = ("command", "window_title")
 _OF_PAGE = (
     "(SELECT groupUniqArray((toString(sensor), session_id, toString(kind))) FROM events"  # noqa: S608 - our kinds
-    f" WHERE kind IN {_KINDS} AND sensor IN {{k0:Array(String)}} AND session_id IN {{k1:Array(String)}})"
-    " AS kinds_of_page"
+    f" WHERE kind IN {_KINDS} AND sensor IN {{k0:Array(String)}} AND session_id IN {{k1:Array(String)}}"
+    " AND time >= fromUnixTimestamp64Micro({first:Int64}, 'UTC') - INTERVAL 1 HOUR"
+    " AND time <= fromUnixTimestamp64Micro({last:Int64}, 'UTC') + INTERVAL 1 HOUR) AS kinds_of_page"
 )
 
 

@@ -25,7 +25,8 @@ from query_api.sql import Source
 PATH = SESSIONS_PATH
 PARENT = AUDIT
 
-_DAY = 86_400 * 1_000_000
+#: Microseconds before and after the times asked for in which events are looked at.
+_AROUND = 3600 * 1_000_000
 
 #: Parameters that choose sessions.
 CHOOSING = ("q", "content", "start", "end")
@@ -95,16 +96,16 @@ def chosen_sessions(given: Parameters) -> Filter:
 
 
 def _with_content(content: str, start: int | None, end: int | None, names: Names) -> Filter:
-    """Events lie between the ends of their session but for a sensor's doubtful clock: a day more is looked at."""
+    """Events lie between the ends of their session, but for what comes late: an hour more is looked at."""
     bounds = ""
     values: dict[str, int] = {}
-    for comparison, micros in ((">=", start and start - _DAY), ("<", end and end + _DAY)):
+    for comparison, micros in ((">=", start and start - _AROUND), ("<", end and end + _AROUND)):
         if micros is not None:
             name = names.next()
             bounds += f" AND time {comparison} fromUnixTimestamp64Micro({{{name}:Int64}}, 'UTC')"
             values[name] = micros
     found = query_filter(content, content_of_sessions(bounds), "content", names)
-    return found.and_(Filter("true", {**values}))
+    return Filter(parameters={**found.parameters, **values}, patterns=found.patterns, of_keys=found.condition)
 
 
 def _bounded(comparison: Literal[">=", "<"], micros: int, column: str, names: Names) -> Filter:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from query_api import sql
+from query_api import keyed
 from query_api.filters import Filter
 from query_api.reader import Reader
 from query_api.sql import Source, Statement
@@ -71,7 +71,7 @@ class SnapshotStore:
     async def fill(self, snapshot: Snapshot, source: Source, chosen: Filter, asked: str) -> Snapshot:
         """Choose its sessions. The same again changes nothing: their block has the snapshot's name."""
         constant = Filter("{snapshot:String}", {"snapshot": snapshot.snapshot})
-        statement = sql.keys_into(source, chosen, "sps_snapshot_keys", constant, LARGEST + 1)
+        statement = keyed.keys_into(source, chosen, "sps_snapshot_keys", constant, LARGEST + 1)
         one_block = {
             "insert_deduplication_token": snapshot.snapshot,
             "insert_deduplicate": "1",

@@ -1,6 +1,6 @@
 """Keys that are longer than a parameter of ClickHouse may be."""
 
-from query_api import sql
+from query_api import keyed
 from query_api.shapes import Member, Shape
 from query_api.sources import SESSIONS
 
@@ -9,7 +9,7 @@ SHAPE = Shape((Member("id", "session_id"),))
 
 def test_a_long_id_is_put_together_of_pieces_that_each_fit() -> None:
     long = "\\é\n" * 30_000
-    statement = sql.rows_of_keys(SESSIONS, [["s"], [long]], SHAPE)
+    statement = keyed.rows_of_keys(SESSIONS, [["s"], [long]], SHAPE)
     pieces = [str(value) for name, value in statement.parameters.items() if name.startswith("k1_")]
     assert "".join(pieces) == long
     assert max(map(len, pieces)) * 8 <= 131_072
@@ -18,5 +18,5 @@ def test_a_long_id_is_put_together_of_pieces_that_each_fit() -> None:
 
 
 def test_ids_of_a_usual_length_stay_in_two_lists() -> None:
-    statement = sql.rows_of_keys(SESSIONS, [["s", "s"], ["a", "b"]], SHAPE)
+    statement = keyed.rows_of_keys(SESSIONS, [["s", "s"], ["a", "b"]], SHAPE)
     assert statement.parameters == {"k0": ["s", "s"], "k1": ["a", "b"]}

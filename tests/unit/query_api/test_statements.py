@@ -5,9 +5,9 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query_api import sql
+from query_api import keyed, sql
 from query_api.dialects.honeytrap import rows
-from query_api.filters import EVERYTHING, Filter, Names, either, matches_any, one_of, one_of_texts
+from query_api.filters import EVERYTHING, Filter, Names, either, matches_any, negated, one_of, one_of_texts
 from query_api.paging import Page, page_after
 from query_api.sources import EVENTS, SESSIONS
 from query_api.sql import Span, Statement
@@ -32,7 +32,7 @@ def every_statement(filter: Filter) -> list[Statement]:
             sql.window(source, filter, shape, span, 0),
             sql.window(source, filter, shape, span, 5),
         ]
-    found.append(sql.page_keys(SESSIONS, filter, Page(10, 3)))
+    found.append(keyed.page_keys(SESSIONS, filter, Page(10, 3)))
     found.append(sql.page(EVENTS, filter, shape, Page(10, 3), since=5))
     found.append(sql.likely_since(filter, 30))
     return found
@@ -50,6 +50,28 @@ def test_no_text_of_the_user_is_in_the_sql(sensors: list[str], kinds: list[str],
         assert all("\u2603" not in value for value in statement.settings.values())
     for text in sensors + kinds:
         assert text in filter.parameters.values()
+
+
+def test_what_keys_tell_is_looked_at_once_where_all_must_hold() -> None:
+    told = Filter(of_keys="k")
+    both = Filter("a").and_(told).and_(Filter("b"))
+    assert (both.where, both.of_keys, both.condition) == ("(a AND b)", "k", "((a AND b)) AND (k)")
+    assert either([told, Filter("a")]).where == "((k) OR (a))"
+    assert negated(told) == Filter("(NOT ((k)))")
+    chosen = keyed.page_of_keys(SESSIONS, both, rows.session_shape(False), [["s"], ["1"]], None, Page(10))
+    assert "(a AND b)" in chosen.sql and "(k)" not in chosen.sql
+    assert "(k)" in keyed.newest_versions(SESSIONS, both, 20).sql
+
+
+def test_only_what_may_pass_few_rows_is_looked_for_before_versions_are_merged() -> None:
+    by_sensor = matches_any("sensor", ["^a"], "sensors", Names())
+    for filter in (EVERYTHING, by_sensor):
+        assert sql.count(SESSIONS, filter).otherwise is None
+    for filter in (Filter("state = 'open'"), by_sensor.and_(Filter("state = 'open'"))):
+        few = sql.count(SESSIONS, filter)
+        assert few.otherwise is not None and "session_id IN" in few.sql and "session_id IN" not in few.otherwise.sql
+        assert sql.count(EVENTS, filter).otherwise is None
+    assert sql.count(SESSIONS, either([by_sensor, Filter("state = 'open'")])).otherwise is None
 
 
 def test_no_pattern_and_no_code_is_no_filter() -> None:
@@ -80,7 +102,7 @@ def test_windows_are_bounded_on_both_sides() -> None:
 def test_sessions_are_read_as_they_stand_without_removed_ones() -> None:
     for statement in (
         sql.count(SESSIONS, EVERYTHING),
-        sql.rows_of_keys(SESSIONS, [["a"], ["b"]], rows.session_shape(False)),
+        keyed.rows_of_keys(SESSIONS, [["a"], ["b"]], rows.session_shape(False)),
     ):
         assert "sessions FINAL WHERE (NOT removed AND NOT held)" in statement.sql
 
