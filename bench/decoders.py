@@ -52,6 +52,7 @@ def main() -> None:
     measure("cowrie, the recording without key exchanges", "cowrie", [x for x in lines if b"client.kex" not in x])
     measure("suricata, a flow", "suricata", _EVE_LOG.read_bytes().splitlines()[:1])
     measure("suricata, an alert", "suricata", _EVE_LOG.read_bytes().splitlines()[1:2])
+    measure("suricata, http", "suricata", _EVE_LOG.read_bytes().splitlines()[4:5])
     measure("zeek, conn.log of the recording", "zeek", _CONN_LOG.read_bytes().splitlines())
 
 
