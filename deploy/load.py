@@ -22,7 +22,7 @@ _PATIENCE_SECONDS = 2.0
 
 async def keep_loading(plan: Plan, report: Report, rate: float) -> None:
     """``rate`` records a second, by the clock, until it is cancelled."""
-    report.say(f"load: {rate:g} generated records a second from sensors load-0, load-1, …, until this ends")
+    report.say(f"load: {rate:g} generated records a second from sensors load-000, load-001, …, until this ends")
     backoff = Backoff()
     while True:
         began = time.monotonic()
