@@ -15,13 +15,16 @@ import asyncssh
 import msgspec
 import pytest
 
+from deploy.addresses import Address
 from schemas.times import SECOND, from_datetime
 from tests.conformance.views import Side, View
+from tests.kafka.broker import KafkaBroker
+from tests.kafka.jars import NoKafkaError
 from tests.sensors.following import followed
 from tests.sensors.programs import NOBODY, as_nobody, open_folder, python_for_nobody, running
 from tests.sensors.showing import closed_session, commands_of, shown_everywhere
 from tests.stack import free_port
-from tests.up_process import PATIENCE, Up, wait_for
+from tests.up_process import PATIENCE, Ports, Up, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(360)]
 
@@ -169,6 +172,32 @@ async def test_a_visit_to_a_real_cowrie_is_one_session_in_every_api(programs: Pa
             following = nullcontext()
         async with following:
             await _visited(honeypot, demo)
+
+
+@pytest.fixture
+def up_on_kafka(tmp_path: Path) -> Iterator[Up]:
+    """``sojourn up`` before an Apache Kafka that runs already, as an operator has it for keeps."""
+    ports = Ports()
+    address, controller = (Address("127.0.0.1", port) for port in (ports.kafka, free_port()))
+    try:
+        broker = KafkaBroker(tmp_path, address, controller)
+    except NoKafkaError as error:
+        pytest.skip(f"no Apache Kafka: {error}")
+    broker.start()
+    try:
+        options = [each for each in ports.options() if not each.startswith("--kafka")]
+        with Up(ports, *options, f"--kafka-bootstrap={address}", "--ephemeral") as up:
+            up.wait_ready()
+            yield up
+    finally:
+        broker.stop()
+
+
+async def test_a_visit_reaches_apache_kafka_by_cowries_own_output_and_is_one_session_in_every_api(
+    programs: Path, up_on_kafka: Up
+) -> None:
+    async with cowrie(programs, up_on_kafka, "kafka") as honeypot:
+        await _visited(honeypot, up_on_kafka)
 
 
 async def _visited(honeypot: Honeypot, demo: Up) -> None:
