@@ -3,6 +3,7 @@ late records need it no more. All times are microseconds UTC, in event time wher
 
 from schemas.records import EndReason, Session, State
 from schemas.times import SECOND
+from stream_processors.boots import Boots
 from stream_processors.endings import due_end
 from stream_processors.limits import Limits
 from stream_processors.stored_session import StoredSession
@@ -15,18 +16,14 @@ _CLOSED = State.CLOSED
 class Deadlines:
     """One deadline per session key, by the watermark of its sensor."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, boots: Boots) -> None:
         self._limits = limits
+        self._boots = boots
         self._wheels = Wheels()
-        self._boots: dict[str, int] = {}
         #: Event time of the next interim version, once the first has been due.
         self._interim: dict[bytes, int] = {}
         #: Processing time of a guessed close.
         self._guessed_at: dict[bytes, int] = {}
-
-    def booted(self, sensor: str, time: int) -> None:
-        """The sensor has begun a new life at ``time``, or later than that."""
-        self._boots[sensor] = max(time, self._boots.get(sensor, 0))
 
     def schedule(self, key: bytes, session: Session | StoredSession) -> None:
         """Set the deadline that follows from the session as it is now."""
@@ -67,13 +64,13 @@ class Deadlines:
     def may_be_over(self, sensor: str, time: int, watermark: int) -> bool:
         """Whether a session that began at ``time`` may have ended before it was heard of, by the watermark or by a
         restart of its sensor."""
-        return time + self._limits.grace <= watermark or time < self._boots.get(sensor, 0)
+        return time + self._limits.grace <= watermark or time < self._boots.latest(sensor)
 
     def end_at(self, session: Session, watermark: int) -> tuple[int, EndReason] | None:
         """How an open session has ended when the watermark stands at ``watermark``: late records have had their grace.
         See ``endings.due_end``."""
         idle, longest = self._limits_of(session)
-        boot = self._boots.get(session.sensor, 0)
+        boot = self._boots.after(session.sensor, session.last_activity_at)
         return due_end(session, idle, longest, boot, watermark - self._limits.grace)
 
     def take_interim(self, key: bytes, session: Session, watermark: int) -> int | None:

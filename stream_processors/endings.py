@@ -2,12 +2,15 @@
 
 from schemas.records import DurationQuality, EndReason, Session, State
 from schemas.times import SECOND, parse_time, rfc3339
+from stream_processors.revisions import time_of
 from stream_processors.stored_session import StoredSession
 
 #: Closings that a record of the sensor proved.
 EVIDENCE = frozenset({EndReason.DISCONNECT, EndReason.COMPLETE})
 #: Closings that a later sign of life takes back.
 GUESSES = frozenset({EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION, EndReason.EVICTED, EndReason.SENSOR_RESTART})
+#: Those by the limits of silence and age; an earlier restart of the sensor counts more.
+LIMITS = frozenset({EndReason.IDLE_TIMEOUT, EndReason.MAX_DURATION})
 
 #: The sensor's clock said that the session ended before it began.
 CLOCK_SKEW = "clock_skew"
@@ -53,20 +56,28 @@ def reopen(session: Session) -> None:
     session.duration_quality = DurationQuality.UNKNOWN
 
 
-def restarted_after(session: Session | StoredSession) -> int:
-    """A time that a restart of the sensor has certainly reached, by a session that it closed (microseconds UTC).
+def restarted_at(session: Session | StoredSession) -> int:
+    """When a restart of its sensor closed a session with an id: the time of that version (microseconds UTC). An API's
+    record has a version of its own, whose time is no sensor's.
 
     Restarts themselves are not stored; without this, the next record of such a session would open it again after the
     worker's own restart.
     """
+    after = restarted_after(session)
+    return after if session.requests else max(time_of(session.revision), after)
+
+
+def restarted_after(session: Session | StoredSession) -> int:
+    """A time that a restart of the sensor has certainly reached, by a session that it closed (microseconds UTC)."""
     return session.last_activity_at + 1
 
 
 def due_end(session: Session, idle: int, longest: int, boot: int, reached: int) -> tuple[int, EndReason] | None:
     """How an open session has ended by event time alone, and when that was decided; None while it may go on.
 
-    ``reached`` is the event time the sensor has certainly come to, ``boot`` its latest restart (0 for none). Of several
-    reasons the one that came first in event time holds, whatever was noticed first. All times in microseconds UTC.
+    ``reached`` is the event time the sensor has certainly come to, ``boot`` its first restart after the
+    session's last sign of life (0 for none). Of several reasons the one that came first in event time holds, whatever
+    was noticed first. All times in microseconds UTC.
     """
     last = session.last_activity_at
     start = last if session.started_at is None else session.started_at

@@ -14,8 +14,9 @@ import msgspec
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, EndReason, Session, State
 from stream_processors import amending
+from stream_processors.boots import Boots
 from stream_processors.deadlines import Deadlines
-from stream_processors.endings import EVIDENCE, GUESSES, close, reopen, reported_end, restarted_after
+from stream_processors.endings import EVIDENCE, GUESSES, LIMITS, close, reopen, reported_end, restarted_at
 from stream_processors.forgotten import MASK, Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.limits import Limits
@@ -53,6 +54,7 @@ class IdentifiedSessions:
         held: HeldOffsets,
         lookups: Lookups,
         watermarks: SensorWatermarks,
+        boots: Boots,
         forgotten: Forgotten,
     ) -> None:
         self.limits = limits
@@ -64,6 +66,7 @@ class IdentifiedSessions:
         self._held = held
         self._lookups = lookups
         self._watermarks = watermarks
+        self._boots = boots
         self._forgotten = forgotten
         self._questions = Questions(held, lookups, forgotten)
         self._asked = self._questions.open
@@ -73,7 +76,7 @@ class IdentifiedSessions:
         self._changed: dict[bytes, Session] = {}
         #: Key that a store has just been asked about.
         self._told = b""
-        self._deadlines = Deadlines(limits)
+        self._deadlines = Deadlines(limits, boots)
         #: Guessed closings and orphans that wait for late records, oldest first.
         self._kept: deque[bytes] = deque()
         #: Sessions of which nothing but a plain opening is known, since the versions were last taken: the opening and
@@ -109,7 +112,7 @@ class IdentifiedSessions:
             self._closed.keep(key, value)
             return
         if session.end_reason is EndReason.SENSOR_RESTART:
-            self._deadlines.booted(session.sensor, restarted_after(session))
+            self._boots.add(session.sensor, restarted_at(session))
         if session.held:
             self._sessions[key] = _decode(value)
         else:
@@ -551,7 +554,8 @@ class IdentifiedSessions:
 
     def _guess(self, key: bytes, session: Session, end: tuple[int, EndReason]) -> None:
         deadline, reason = end
-        self._deadlines.guessed(key, self.now)
+        # Before the first tick only records say how late it is.
+        self._deadlines.guessed(key, max(self.now, session.modified_at))
         self._close(key, session, reason, session.last_activity_at)
         session.revision = next_revision(session, deadline)
         self._changed[key] = session
@@ -581,12 +585,12 @@ class IdentifiedSessions:
             self.counters.add("sessions_evicted_total")
             self._guess(key, session, (session.last_activity_at, EndReason.EVICTED))
 
-    def sensor_started(self, sensor: str, time: int) -> None:
-        """Whatever this sensor had open before ``time`` has ended, whether it said so or not."""
+    def sensor_started(self, sensor: str) -> None:
+        """A restart of this sensor has become known: end what it ended."""
         self._settle_all()
-        self._deadlines.booted(sensor, time)
         begins = _encode((sensor,))[:-1] + b","
-        for key in [key for key, value in self._asleep.items() if key.startswith(begins) and not _is_closed(value)]:
+        # Those that were taken for idle, too: the restart may have come before that.
+        for key in [key for key in self._asleep if key.startswith(begins)]:
             self._judge(key, self._wake(key))
         for key, session in list(self._sessions.items()):
             if session.sensor == sensor and not self._held.holds(key):
@@ -601,8 +605,11 @@ class IdentifiedSessions:
         # Most sessions began just now, as their sensor sees it.
         if self._deadlines.may_be_over(sensor, session.last_activity_at if start is None else start, watermark):
             if session.held:
-                self.stop_waiting(key)
-            elif session.state is _OPEN and (end := self._deadlines.end_at(session, watermark)) is not None:
+                if watermark >= session.last_activity_at + self.limits.grace:
+                    self.stop_waiting(key)
+            elif (end := self._deadlines.end_at(session, watermark)) is not None and (
+                session.state is _OPEN or (end[1] is EndReason.SENSOR_RESTART and session.end_reason in LIMITS)
+            ):
                 self._guess(key, session, end)
 
 

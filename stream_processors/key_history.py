@@ -7,6 +7,7 @@ import msgspec
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, EndReason, Session, State
 from stream_processors import amending
+from stream_processors.boots import Boots
 from stream_processors.endings import EVIDENCE, GUESSES, close
 from stream_processors.limits import Limits
 from stream_processors.marks import Mark
@@ -17,6 +18,7 @@ from stream_processors.writes import Write, may_remove
 
 _MAX_MARKS = 4096
 _ENDS = frozenset({Action.CONNECT, Action.DISCONNECT})
+_NO_BOOTS = Boots()
 
 
 class KeyHistory:
@@ -128,9 +130,9 @@ class KeyHistory:
         self._marks.insert(bisect_right(self._marks, time, key=lambda one: one.time), mark)
         return True
 
-    def versions(self, limits: Limits, boot: int, watermark: int, time: int, counters: Counters) -> list[Session]:
+    def versions(self, limits: Limits, boots: Boots, watermark: int, time: int, counters: Counters) -> list[Session]:
         """Pair the line and return what differs from what was published. ``time`` caused the change."""
-        line = self._paired(self._marks, limits, boot, watermark)
+        line = self._paired(self._marks, limits, boots, watermark)
         self.wants_lookup = line.wants_lookup
         last = line.sessions[-1] if line.sessions else None
         self._over = self._asks and last is not None and last.end_reason is EndReason.COMPLETE
@@ -224,7 +226,7 @@ class KeyHistory:
             return
         rest = self._marks[cut:]
         # What is open at the cut may end beyond it: only a line that ends here is judged by the watermark.
-        line = self._paired(self._marks[:cut], limits, 0, 0 if rest else watermark)
+        line = self._paired(self._marks[:cut], limits, _NO_BOOTS, 0 if rest else watermark)
         last = line.sessions[-1] if line.sessions else None
         # A flow that is over stays for as long as something it may have to take stands behind it.
         needed = bool(rest) and last is not None and last.end_reason is EndReason.COMPLETE
@@ -274,8 +276,8 @@ class KeyHistory:
         idle = limits.idle_of(session.protocol)
         return session.end_reason in GUESSES and watermark < session.last_activity_at + 2 * idle + limits.grace
 
-    def _paired(self, marks: list[Mark], limits: Limits, boot: int, watermark: int) -> Line:
-        line = Line(self.key, self._device, limits, boot, watermark, self._asks)
+    def _paired(self, marks: list[Mark], limits: Limits, boots: Boots, watermark: int) -> Line:
+        line = Line(self.key, self._device, limits, boots, watermark, self._asks)
         line.run(marks)
         for session in line.sessions:
             known = self._published.get(session.session_id) or self._former(session)

@@ -12,6 +12,7 @@ from schemas.metrics import Counters
 from schemas.records import Connection, EndReason, Session, is_flow_key
 from schemas.times import SECOND
 from stream_processors import amending
+from stream_processors.boots import Boots
 from stream_processors.endings import restarted_after
 from stream_processors.forgotten import Forgotten
 from stream_processors.held import HeldOffsets
@@ -34,6 +35,7 @@ class PairedSessions:
         held: HeldOffsets,
         lookups: Lookups,
         watermarks: SensorWatermarks,
+        boots: Boots,
         forgotten: Forgotten,
     ) -> None:
         self.limits = limits
@@ -42,6 +44,7 @@ class PairedSessions:
         self._held = held
         self._lookups = lookups
         self._watermarks = watermarks
+        self._boots = boots
         self._forgotten = forgotten
         self._questions = Questions(held, lookups, forgotten)
         #: Key that a store has just been asked about.
@@ -50,7 +53,6 @@ class PairedSessions:
         self._histories: dict[bytes, KeyHistory] = {}
         self._versions: dict[tuple[str, str], Session] = {}
         self._wheels = Wheels()
-        self._boots: dict[str, int] = {}
 
     @property
     def waiting(self) -> int:
@@ -64,7 +66,7 @@ class PairedSessions:
         """Take back the sessions of one key from a store."""
         for session in stored:
             if session.end_reason is EndReason.SENSOR_RESTART:
-                self._boots[session.sensor] = max(restarted_after(session), self._boots.get(session.sensor, 0))
+                self._boots.add(session.sensor, restarted_after(session))
         if len(self._histories) >= self.limits.max_paired and not any(one.held for one in stored):
             self._forgotten.add((key,))
         else:
@@ -146,8 +148,7 @@ class PairedSessions:
                 self._pair(key, history, watermark, watermark)
 
     def sensor_started(self, sensor: str, time: int) -> None:
-        """Whatever this sensor had open before ``time`` has ended, whether it said so or not."""
-        self._boots[sensor] = max(time, self._boots.get(sensor, 0))
+        """A restart of this sensor at ``time`` has become known: end what it ended."""
         for key, history in list(self._histories.items()):
             if history.sensor == sensor:
                 self._pair(key, history, time, self._watermarks.of(sensor))
@@ -182,8 +183,7 @@ class PairedSessions:
         return KeyHistory(key, self._lookups.enabled)
 
     def _pair(self, key: bytes, history: KeyHistory, time: int, watermark: int) -> None:
-        boot = self._boots.get(history.sensor, 0)
-        for session in history.versions(self.limits, boot, watermark, time, self.counters):
+        for session in history.versions(self.limits, self._boots, watermark, time, self.counters):
             self._versions[session.sensor, session.session_id] = session
         if history.wants_lookup:
             self._lookups.ask(key)

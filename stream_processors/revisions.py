@@ -35,6 +35,11 @@ def rank_of(session: Session) -> int:
     return _RANK_OF_END[session.end_reason]
 
 
+def time_of(revision: int) -> int:
+    """Event time that caused the version, microseconds UTC; a little more where several records came of one time."""
+    return revision & _TIME_MASK
+
+
 def next_revision(session: Session, time: int, records: int = 1) -> int:
     """The revision after ``records`` more records were applied, the last of them at ``time`` (microseconds UTC)."""
     candidate = rank_of(session) << _RANK_SHIFT | (time & _TIME_MASK if time > 0 else 0)

@@ -11,6 +11,7 @@ import msgspec
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, EndReason, Session, Tick, is_flow_key
 from stream_processors import amending
+from stream_processors.boots import Boots
 from stream_processors.forgotten import Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.identified import IdentifiedSessions, Version
@@ -50,7 +51,8 @@ class Sessionizer:
         self._lookups = Lookups(lookups)
         self._writes = Writes(lookups)
         self._gone = gone = Forgotten() if forgotten is None else forgotten
-        shared = self.counters, self._held, self._lookups, self.watermarks, gone
+        self._boots = Boots()
+        shared = self.counters, self._held, self._lookups, self.watermarks, self._boots, gone
         self._identified = IdentifiedSessions(limits, *shared)
         self._paired = PairedSessions(limits, *shared)
 
@@ -85,7 +87,8 @@ class Sessionizer:
         elif action is _COMPLETE:
             self._complete(key, record, broker_time, offset)
         elif action is _SENSOR_START:
-            self._identified.sensor_started(record.sensor, record.time)
+            self._boots.add(record.sensor, record.time)
+            self._identified.sensor_started(record.sensor)
             self._paired.sensor_started(record.sensor, record.time)
         elif (action is _AMEND or action is _REMOVE) and len(_decode_key(key)) != _PARTS_WITH_ID:
             self._write(Write(key, record, broker_time, offset))

@@ -23,3 +23,4 @@ class StoredSession(msgspec.Struct, kw_only=True, gc=False):
     mac: str = ""
     revision: int = 0
     held: bool = False
+    requests: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from schemas.records import FLOW_LOGGED_LATE, Action, Connection, EndReason, Session, State
+from stream_processors.boots import Boots
 from stream_processors.endings import EVIDENCE, close, due_end, reopen
 from stream_processors.limits import Limits
 from stream_processors.marks import Mark, may_open, precedence
@@ -19,7 +20,7 @@ MISSING = "<missing event>"
 
 #: Flag of a session of a flow that no record has named the start of: it began at the first that is known.
 START_GUESSED = "start_guessed"
-
+_NEVER = 1 << 62
 _NAMESPACE = UUID("5c1a1f0e-7d2b-5d0a-9f53-0b6e4c0d7a11")
 
 
@@ -40,11 +41,13 @@ def _orphan_id(key: bytes, time: int) -> str:
 class Line:
     """Pairs the marks of one key, in order of event time."""
 
-    def __init__(self, key: bytes, device: bool, limits: Limits, boot: int, watermark: int, asks: bool = False) -> None:
+    def __init__(
+        self, key: bytes, device: bool, limits: Limits, boots: Boots, watermark: int, asks: bool = False
+    ) -> None:
         self.key = key
         self.device = device
         self.limits = limits
-        self.boot = boot
+        self.boots = boots
         self.watermark = watermark
         self.sessions: list[Session] = []
         self.current: Session | None = None
@@ -173,10 +176,8 @@ class Line:
     def _supersede(self, session: Session, time: int) -> None:
         """A later opening while this one is open. By event time it may have ended before that, for another reason."""
         # One microsecond short of it: only a gap above the limit ended the session before the opening did.
-        end = self._due_end(session, time - 1, self.boot if self.boot <= time else 0)
-        close(session, end[1] if end else EndReason.SUPERSEDED, session.last_activity_at)
-        if self.device:
-            session.disconnect_kind = MISSING
+        end = self._due_end(session, time - 1, until=time)
+        self._guess(session, end[1] if end else EndReason.SUPERSEDED)
         self.current = None
 
     def _end(self, session: Session, mark: Mark) -> None:
@@ -234,10 +235,10 @@ class Line:
         session = self.current
         if session is None:
             return False
-        end = self._due_end(session, time - 1, self.boot if self.boot <= time else 0)
+        end = self._due_end(session, time - 1, until=time)
         if end is None:
             return False
-        close(session, end[1], session.last_activity_at)
+        self._guess(session, end[1])
         self.current = None
         return True
 
@@ -266,11 +267,20 @@ class Line:
 
     def _judge_open(self, session: Session) -> None:
         """Close what the line leaves open, when the sensor's event time or its restart says so."""
-        end = self._due_end(session, self.watermark - self.limits.grace, self.boot)
+        end = self._due_end(session, self.watermark - self.limits.grace)
         if end is not None:
             self.decided_at, reason = end
-            close(session, reason, session.last_activity_at)
+            self._guess(session, reason)
 
-    def _due_end(self, session: Session, reached: int, boot: int) -> tuple[int, EndReason] | None:
+    def _guess(self, session: Session, reason: EndReason) -> None:
+        """No event says how it ended, only that it has."""
+        close(session, reason, session.last_activity_at)
+        if self.device:
+            session.disconnect_kind = MISSING
+
+    def _due_end(self, session: Session, reached: int, until: int = _NEVER) -> tuple[int, EndReason] | None:
+        """``until``: a restart of the sensor that came later has not ended it."""
+        boot = self.boots.after(session.sensor, session.last_activity_at)
+        boot = boot if boot <= until else 0
         longest = 0 if self.device else self.limits.max_duration
         return due_end(session, self.idle_of(session), longest, boot, reached)

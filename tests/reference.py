@@ -13,49 +13,48 @@ from schemas.records import Connection, Session
 from schemas.settings import Sessions
 from schemas.times import SECOND, rfc3339
 
-NAMESPACE = UUID("5c1a1f0e-7d2b-5d0a-9f53-0b6e4c0d7a11")
 WHO = ("sensor", "protocol", "client_ip", "client_port", "client_name", "server_ip", "server_port", "server_name")
 WHO += ("mac", "token", "location", "category", "container_id", "boot_id")
 Key = tuple[str, ...]
-MISSING, FOREVER = "<missing event>", 1 << 62
+NAMESPACE, MISSING, FOREVER = UUID("5c1a1f0e-7d2b-5d0a-9f53-0b6e4c0d7a11"), "<missing event>", 1 << 62
 
 
 def sessions_of(records: list[Connection], limits: Sessions, reached: dict[str, int]) -> list[Session]:
     """All sessions of ``records`` when the event time of each sensor has come to ``reached`` (microseconds UTC)."""
     keys: dict[Key, dict[tuple[str, int], Connection]] = defaultdict(dict)
-    for record in records:
-        ends = f"{record.client_ip}:{record.client_port}", f"{record.server_ip}:{record.server_port}"
-        ends = (record.process,) if record.process else ends  # type: ignore[assignment]
-        mac = record.mac.lower().replace(":", "")
-        named = (record.sensor, record.session_id) if record.session_id else (mac,) if mac else ()
-        keys[named or (record.sensor, record.protocol, *ends)][record.source, record.positions[0]] = record
+    for r in records:
+        ends = [r.process] if r.process else [f"{r.client_ip}:{r.client_port}", f"{r.server_ip}:{r.server_port}"]
+        mac = (r.mac.lower().replace(":", ""),) if r.mac else ()
+        own = (r.sensor, r.session_id) if r.session_id else mac
+        keys[own or (r.sensor, r.protocol, *ends)][r.source, r.positions[0]] = r
     found = []
+    boots = {name: [r.time for r in records if r.sensor == name and r.action == "sensor_start"] for name in reached}
     for key, once in keys.items():
         ordered = sorted(once.values(), key=lambda record: (record.time, record.record_id))
-        found += (_one if len(key) == 2 else _many)(key, ordered, limits, reached[ordered[0].sensor])
+        known = boots[ordered[0].sensor], reached[ordered[0].sensor]
+        found += (_one if len(key) == 2 else _many)(key, ordered, limits, *known)
     return found
 
 
-def _one(key: Key, records: list[Connection], limits: Sessions, reached: int) -> list[Session]:
+def _one(key: Key, records: list[Connection], limits: Sessions, boots: list[int], reached: int) -> list[Session]:
     """The sensor's id: all records are one session, from its earliest opening to its latest closing."""
     opened = [(r.started or r.time, r.record_id, r) for r in records if r.opens or r.action in ("connect", "complete")]
     closed = [(-(r.ended or r.time), r.record_id, r) for r in records if r.action in ("disconnect", "complete")]
     start, _, opener = min(opened, default=(None, "", None))
     end, _, closer = min(closed, default=(None, "", None))
     last = max((r.ended or r.time for r in records if r.action != "annotate"), default=0)
-    reason = closer.action if closer else _guess(start or 0, last, records, limits, reached)
+    reason = closer.action if closer else _guess(start or 0, last, records, limits, boots, reached)
     return [_session(key, records, opener, closer, -end if end else last, last, reason)] if opened or closed else []
 
 
-def _many(key: Key, records: list[Connection], limits: Sessions, reached: int) -> list[Session]:
+def _many(key: Key, records: list[Connection], limits: Sessions, boots: list[int], reached: int) -> list[Session]:
     """No id: an opening pairs with the next event that is strictly later; what is left over is no opening's end."""
     device, grace, found, ends = len(key) == 1, round(limits.grace * SECOND), [], {}
     opens, closes = ({r.time: r for r in reversed(records) if r.action == each} for each in ("connect", "disconnect"))
     opens |= {r.time: r for r in reversed(records) if r.kind == "New Device"}
     for start, after in pairwise([*sorted(opens | closes), 0]):
         end = start if not device and start in closes.keys() - ends.values() else after
-        if start in opens and end in closes:
-            ends[start] = end
+        ends |= {start: end} if start in opens and end in closes else {}
     begun = sorted([(time, 0) for time in closes.keys() - ends.values()] + [(time, 1) for time in opens])
     for (start, opened), (after, _) in pairwise([*begun, (FOREVER, 1)]):
         end = ends.get(start) if opened else start
@@ -63,19 +62,20 @@ def _many(key: Key, records: list[Connection], limits: Sessions, reached: int) -
         touches = [r for r in records if r.action in ("activity", "annotate") and start <= r.time < until]
         last = max([end or start, *(r.time for r in touches if r.action == "activity" and r.time < (end or FOREVER))])
         its = [r for r in records if (r.time, r.action) in ((opener and start, "connect"), (end, "disconnect"))]
-        reason = "disconnect" if end else _guess(start, last, records, limits, min(reached, after - 1 + grace))
+        reason = "disconnect" if end else _guess(start, last, records, limits, boots, min(reached, after - 1 + grace))
         reason = reason or ("superseded" if after < FOREVER else "")
         found.append(_session(key, its + touches, opener, closes[end] if end else None, end or last, last, reason))
     return found
 
 
-def _guess(start: int, last: int, records: list[Connection], limits: Sessions, reached: int) -> str:
-    """Why a session without an end is over, by event time alone; empty while it may go on. A device's never is."""
+def _guess(start: int, last: int, records: list[Connection], limits: Sessions, boots: list[int], reached: int) -> str:
+    """Why a session without an end is over, by event time alone; empty while it may go on. A device has no limits."""
     protocol = next((r.protocol for r in records if r.protocol), "")
     idle, longest = limits.idle.get(protocol, limits.idle[""]) * SECOND, limits.max_duration * SECOND
     due = [(last + idle, "idle_timeout")] * bool(idle) + [(start + longest, "max_duration")] * bool(longest)
-    over = [each for each in due if reached >= each[0] + limits.grace * SECOND and not records[0].mac]
-    return min(over)[1] if over else ""
+    due = [(boot, "sensor_restart") for boot in boots if last < boot] + due * (not records[0].mac)
+    over = [each for each in due if reached >= each[0] + limits.grace * SECOND]
+    return min(over, key=lambda each: each[0], default=(0, ""))[1]
 
 
 def _session(key: Key, mine: list[Connection], opener: Any, closer: Any, end: int, last: int, reason: str) -> Session:
