@@ -297,6 +297,39 @@ class Vandal(Sensor):
         yield start, Sent(topic, str(number).encode(), value, poison=True)
 
 
+class Gate(Sensor):
+    """A sensor that begins anew again and again: whatever it had open, and says no more of, ends there.
+
+    All of it in one partition and in order: a restart that has become known is remembered after a worker's own restart
+    only by the sessions that it ended, which is no help to one that comes later still.
+    """
+
+    speed = 10.0
+    rate = 8.0
+    late = False
+    #: Sessions of one life.
+    _LIFE = 40
+
+    def session(self, number: int, start: int) -> Iterator[tuple[int, Sent]]:
+        if number % self._LIFE == 0:
+            # Not at the time of anything else.
+            begun = Connection(action=Action.SENSOR_START, sensor=self.name, time=start, boot_id=f"life-{number}")
+            yield start, self._sent(begun)
+        one = {"sensor": self.name, "session_id": f"{self.name}-{number}", "protocol": ("ssh", "rdp")[number % 2]}
+        one |= {"client_ip": "203.0.113.66", "client_port": 6000 + number % 50_000, "server_ip": "192.0.2.6"}
+        lasts = min(self._lasts(), 100.0)
+        moments = [start + 1, *self._moments(start + 1, lasts, 3)]
+        for number_of, time in enumerate(moments):
+            action = Action.ACTIVITY if number_of else Action.CONNECT
+            yield time, self._sent(Connection(action=action, time=time, **one))
+        if self.random.random() < 0.4:
+            end = start + 1 + round(lasts * SECOND)
+            yield end, self._sent(Connection(action=Action.DISCONNECT, time=end, **one))
+
+    def _sent(self, says: Connection) -> Sent:
+        return msgspec.structs.replace(_ours(says), key=self.name.encode())
+
+
 class Fresh(Door):
     """One session that begins when all is over."""
 
@@ -322,6 +355,7 @@ def all_sensors(seed: int, now: int) -> list[Sensor]:
         (Door, "door-2", now),
         (Flows, "flows", now),
         (Honeytrap, "honeytrap", year_ago),
+        (Gate, "gate", year_ago),
         (Sshd, "sshd", now),
         (Vandal, "vandal", now),
     ]
