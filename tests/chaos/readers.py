@@ -5,7 +5,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from http.client import HTTPException
 
 #: A page of every dialect, a count, an aggregate, and Sojourn's own doors.
 PATHS = (
@@ -38,12 +38,9 @@ class Readers:
         self._thread = threading.Thread(target=self._run, name="readers")
         self._thread.start()
 
-    def wait(self, seconds: float, meanwhile: Callable[[], None]) -> None:
-        """Until every path has answered with 200: chaos may have come before any was ready."""
-        deadline = time.monotonic() + seconds
-        while self._silent() and time.monotonic() < deadline:
-            meanwhile()
-            time.sleep(0.1)
+    def all_answered(self) -> bool:
+        """Whether every path has answered with 200: chaos may have come before any was ready."""
+        return not self._silent()
 
     def end(self) -> None:
         self._stop.set()
@@ -75,6 +72,6 @@ class Readers:
                 self._wrong.append(f"{path}: {status} after {time.monotonic() - began:.1f} s: {error.headers} {text}")
             elif status < 500:
                 self._wrong.append(f"{path}: {status}: {error.read(_LONGEST).decode(errors='replace')}")
-        except OSError:
+        except (OSError, HTTPException):
             status = 0
         self.answers[path, status] += 1

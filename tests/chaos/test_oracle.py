@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from producers.kafka.publisher import Publisher
 from schemas import topics
 from schemas.health import Heartbeat
 from schemas.settings import Sessions, Settings, Sink
+from tests.chaos.changes import Changes
 from tests.chaos.house import House
 from tests.chaos.ledger import Ledger, Publishing, publish
 from tests.chaos.proxy import Proxy
@@ -36,6 +37,7 @@ from tests.chaos.verdict import (
     client_of,
     complaints_about_events,
     complaints_about_letters,
+    complaints_about_requests,
     complaints_about_roll_ups,
     complaints_about_sessions,
     stored_events,
@@ -99,7 +101,7 @@ def house_of(kind: str, folder: Path) -> Iterator[tuple[House, Stack]]:
             proxy.stop()
 
 
-@pytest.mark.timeout(max(SECONDS.values()) + 3 * SETTLES + 120)
+@pytest.mark.timeout(max(SECONDS.values()) + 4 * SETTLES + 120)
 @pytest.mark.parametrize("kind", list(STACKS))
 def test_after_every_fault_there_is_once_what_was_acknowledged_and_nothing_else(kind: str) -> None:
     seconds = SECONDS[kind]
@@ -108,7 +110,7 @@ def test_after_every_fault_there_is_once_what_was_acknowledged_and_nothing_else(
         ledger = Ledger()
         sensors = all_sensors(SEED, time.time_ns() // 1000)
         publishing = Publishing(stack.settings.kafka, sensors, ledger)
-        readers = Readers(str(house.api))
+        readers, changes = Readers(str(house.api)), Changes(str(house.api), SEED)
         try:
             deeds = schedule(SEED, seconds, stack.settings.kafka.session_timeout, broker_keeps=kind == "kafka")
             began = time.monotonic()
@@ -121,19 +123,32 @@ def test_after_every_fault_there_is_once_what_was_acknowledged_and_nothing_else(
                     house.do(deed)
             house.calm()
             publishing.end()
-            settle(house, stack, ledger, sensors)
-            readers.wait(SETTLES, house.tend)
+            wait_for(changes.enough, house)
+            changes.end()
+            settle(house, stack, ledger, sensors, changes)
+            wait_for(readers.all_answered, house)
         finally:
             readers.end()
+            changes.end()
             publishing.end()
         assert not readers.complaints(), house.told("\n".join(readers.complaints()))
         lasted = time.monotonic() - began
         _say(f"{len(ledger.acknowledged)} records, {len(deeds)} deeds, {house.cuts} cuts, {lasted:.0f} s")
         answers = Counter(status for (_, status), count in readers.answers.items() for _ in range(count))
+        _say(changes.told())
+        assert changes.enough(), changes.told()
         _say(f"answers of the API by status, 0 for none: {dict(answers)}")
 
 
-def settle(house: House, stack: Stack, ledger: Ledger, sensors: list[Sensor]) -> None:
+def wait_for(enough: Callable[[], bool], house: House) -> None:
+    """Until it is enough, or too long; who checks afterwards says what is missing."""
+    deadline = time.monotonic() + SETTLES
+    while not enough() and time.monotonic() < deadline:
+        house.tend()
+        time.sleep(0.1)
+
+
+def settle(house: House, stack: Stack, ledger: Ledger, sensors: list[Sensor], changes: Changes) -> None:
     """Wait until nothing is to be complained of any more; what is left then is the failure."""
     settings = stack.settings
     epochs = run_aside(read_epochs(settings.kafka))
@@ -144,20 +159,23 @@ def settle(house: House, stack: Stack, ledger: Ledger, sensors: list[Sensor]) ->
         run_aside(publish_last(settings, ledger, sensors, fresh))
         reached = {sensor.name: sensor.now for sensor in [*sensors, fresh]}
         said = ledger.said(epochs)
-        expected = sessions_of(said, LIMITS, reached)
+        made = sessions_of(said, LIMITS, reached)
         deadline = time.monotonic() + SETTLES
         while True:
             house.tend()
-            complaints = [
+            stored = stored_sessions(client)
+            expected, complaints = changes.apply(made, stored)
+            complaints += [
                 *complaints_about_events(client, epochs, ledger),
-                *complaints_about_sessions(stored_sessions(client), expected, said),
+                *complaints_about_requests(client, stored),
+                *complaints_about_sessions(stored, expected, said),
                 *complaints_about_roll_ups(client),
             ]
             if not complaints or time.monotonic() > deadline:
                 break
             time.sleep(1)
         complaints += complaints_about_letters(settings, ledger)
-        complaints += complaints_about_the_api(house, len(expected))
+        complaints += complaints_about_the_api(house, sum(not one.removed for one in expected))
         assert not complaints, house.told("\n".join(complaints))
 
 

@@ -34,7 +34,14 @@ _SESSIONS = """SELECT * REPLACE (
     toUnixTimestamp64Micro(user_seen_at) AS user_seen_at,
     toUnixTimestamp64Micro(created_at) AS created_at,
     toUnixTimestamp64Micro(modified_at) AS modified_at)
-FROM sessions_current"""
+FROM sessions_all WHERE NOT held AND NOT (removed AND has(flags, 'replaced'))"""
+
+#: A record of a sensor is named by its position; those of the API have a request's id, which has no slash.
+_STORED = "SELECT count() FROM events WHERE position(record_id, '/') > 0"
+_POSITIONS = """SELECT _epoch, _topic, _partition, _offset, _index, count() FROM events
+WHERE position(record_id, '/') > 0 GROUP BY ALL"""
+_REQUESTS = """SELECT record_id, uniqExact(_epoch, _topic, _partition, _offset), count() FROM events
+WHERE position(record_id, '/') = 0 GROUP BY ALL"""
 
 #: What roll-ups and a recount of their sources say differently, hour by hour of event time.
 _ROLL_UPS = {
@@ -75,13 +82,13 @@ def client_of(settings: Settings) -> Client:
 
 
 def stored_events(client: Client) -> int:
-    """Rows of ``events``, without FINAL."""
-    return int(client.query("SELECT count() FROM events").result_rows[0][0])
+    """Rows of ``events`` that sensors published, without FINAL."""
+    return int(client.query(_STORED).result_rows[0][0])
 
 
 def complaints_about_events(client: Client, epochs: Mapping[str, str], ledger: Ledger) -> list[str]:
     """Every record that was acknowledged and is no poison is one row, and there are no others."""
-    found = client.query("SELECT _epoch, _topic, _partition, _offset, _index, count() FROM events GROUP BY ALL")
+    found = client.query(_POSITIONS)
     counts: Counter[Position] = Counter()
     strange = []
     for epoch, topic, partition, offset, index, count in found.result_rows:
@@ -113,8 +120,20 @@ def complaints_about_letters(settings: Settings, ledger: Ledger) -> list[str]:
     ]
 
 
+def complaints_about_requests(client: Client, stored: Iterable[Session]) -> list[str]:
+    """Every record of the API is one row, and did what it says to one session."""
+    counts = client.query(_REQUESTS).result_rows
+    known = {record_id for record_id, _, _ in counts}
+    shown = Counter(request for one in stored for request in one.requests)
+    return [
+        *(f"request {record_id}: {n} rows of {m} records" for record_id, m, n in counts if m != n),
+        *(f"request {name} is a row, and no session shows it" for name in known - shown.keys()),
+        *(f"request {name} is shown by {n} sessions" for name, n in shown.items() if n > 1 or name not in known),
+    ][:_SHOWN]
+
+
 def stored_sessions(client: Client) -> list[Session]:
-    """What analysts and the API see."""
+    """What analysts and the API see, and what the API has removed."""
     settings = {"output_format_json_quote_64bit_integers": 0}
     return _decode_sessions(client.raw_query(_SESSIONS, fmt="JSONEachRow", settings=settings))
 
