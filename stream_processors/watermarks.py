@@ -39,14 +39,15 @@ class HighTime:
 
 
 class _Sensor:
-    __slots__ = ("proved", "seen_at", "sources", "watermark")
+    __slots__ = ("proved", "seeded", "seen_at", "sources", "watermark")
 
     def __init__(self) -> None:
         self.sources: dict[str, int] = {}
         self.watermark = 0
         self.seen_at = 0
-        #: What restored sessions prove, until the first tick.
+        #: How far restored sessions prove that it had come, and whether no tick has come since they told so.
         self.proved = 0
+        self.seeded = False
 
 
 class SensorWatermarks:
@@ -80,6 +81,7 @@ class SensorWatermarks:
         """
         entry = self._sensors.setdefault(sensor, _Sensor())
         entry.watermark = entry.proved = max(entry.watermark, time)
+        entry.seeded = True
         entry.seen_at = max(entry.seen_at, seen_at)
 
     def sweep(self, now: int, silence: int) -> dict[str, int]:
@@ -110,10 +112,10 @@ class SensorWatermarks:
         for name in sensors:
             entry = self._sensors[name]
             behind = [time for source, time in entry.sources.items() if source in self._behind]
-            mark = min(behind) if behind else max(*entry.sources.values(), entry.proved)
-            if mark > entry.watermark or entry.proved:
+            mark = min(behind) if behind else max(entry.proved, *entry.sources.values())
+            if mark > entry.watermark or entry.seeded:
                 # The one time that a watermark may go back: no session proves that a source is not behind.
                 entry.watermark = mark
-                entry.proved = 0
+                entry.seeded = False
                 moved[name] = mark
         return moved

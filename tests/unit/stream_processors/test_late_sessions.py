@@ -89,8 +89,8 @@ def test_a_source_that_is_behind_when_the_worker_dies_keeps_its_sessions_open(fi
     machine = Machine().feed(connect(at(10), **fields), connect(at(12), "b"))
     heir = machine.successor(2)
     heir.machine.tick(Tick(source="e/t/late", caught_up=False, sensors={"s": at(10)}), heir.now)
-    heir.feed(activity(at(10.05), **fields), connect(at(10.05), "c", protocol="tcp")).reach(at(12))
+    heir.feed(activity(at(10.05), **fields), connect(at(10.05), "c", protocol="tcp"))
     assert {one.state for one in heir.sessions} == {State.OPEN}
     heir.machine.tick(Tick(source="e/t/late", caught_up=True, sensors={}), heir.now + HOUR)
-    heir.reach(at(12.01))
+    heir.batch()
     assert {one.end_reason for one in heir.sessions if one.session_id != "b"} == {EndReason.IDLE_TIMEOUT}
