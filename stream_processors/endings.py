@@ -57,8 +57,8 @@ def reopen(session: Session) -> None:
 
 
 def restarted_at(session: Session | StoredSession) -> int:
-    """When a restart of its sensor closed a session with an id: the time of that version (microseconds UTC). An API's
-    record has a version of its own, whose time is no sensor's.
+    """When a restart of its sensor closed a session: the time of that version (microseconds UTC). An API's record has a
+    version of its own, whose time is no sensor's.
 
     Restarts themselves are not stored; without this, the next record of such a session would open it again after the
     worker's own restart.

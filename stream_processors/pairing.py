@@ -13,7 +13,7 @@ from schemas.records import Connection, EndReason, Session, is_flow_key
 from schemas.times import SECOND
 from stream_processors import amending
 from stream_processors.boots import Boots
-from stream_processors.endings import restarted_after
+from stream_processors.endings import restarted_at
 from stream_processors.forgotten import Forgotten
 from stream_processors.held import HeldOffsets
 from stream_processors.key_history import KeyHistory
@@ -66,7 +66,7 @@ class PairedSessions:
         """Take back the sessions of one key from a store."""
         for session in stored:
             if session.end_reason is EndReason.SENSOR_RESTART:
-                self._boots.add(session.sensor, restarted_after(session))
+                self._boots.add(session.sensor, restarted_at(session))
         if len(self._histories) >= self.limits.max_paired and not any(one.held for one in stored):
             self._forgotten.add((key,))
         else:

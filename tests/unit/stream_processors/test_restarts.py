@@ -49,6 +49,15 @@ def test_a_worker_that_takes_over_knows_when_the_restart_was() -> None:
     assert heir.feed(disconnect(at(10.7))).session("a").end_reason is EndReason.DISCONNECT
 
 
+def test_what_was_idle_before_the_restart_stays_so_when_a_worker_takes_over() -> None:
+    """Another key's session proves the restart, at its own time and no earlier."""
+    machine = Machine().feed(connect(at(10), **KEYS[1]), connect(at(10), **KEYS[2]), restart(at(11)))
+    ends = [one.end_reason for one in machine.sessions]
+    assert sorted(ends) == [EndReason.IDLE_TIMEOUT, EndReason.SENSOR_RESTART]
+    heir = machine.successor(3).reach(at(24)).reach(at(25))
+    assert [one.end_reason for one in heir.sessions] == ends
+
+
 def test_what_an_api_wrote_to_a_session_is_no_restart() -> None:
     machine = Machine().feed(connect(at(10)), restart(at(10.5)))
     machine.feed(amend(machine.session("a"), paused=True))
