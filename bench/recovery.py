@@ -25,9 +25,9 @@ from schemas.records import Connection, Tick
 from schemas.settings import Settings
 from stream_processors.app import prepare_memory
 from stream_processors.intake import Intake
+from stream_processors.machine.sessionizer import Sessionizer
 from stream_processors.restore import Restorer
 from stream_processors.sessionize import Sessions
-from stream_processors.sessionizer import Sessionizer
 from tests.stack import embedded_stack
 
 _START = 1_795_309_467_923_239

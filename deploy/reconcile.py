@@ -18,7 +18,7 @@ from schemas import topics
 from schemas.records import Session
 from schemas.settings import Kafka, Settings, SettingsError
 from schemas.times import SECOND
-from stream_processors.limits import limits_of
+from stream_processors.machine.limits import limits_of
 from stream_processors.reconcile import reading
 from stream_processors.reconcile.comparing import Difference, compared
 from stream_processors.reconcile.offsets import Hole, doubles, holes

@@ -7,7 +7,7 @@ session machine counts every event once, however the log is cut into batches (ha
 from schemas.kinds import CODES
 from schemas.records import Action, Connection, Event, position_of
 
-#: Attribute that says whether a login succeeded (stream_processors.merging), by kind of event.
+#: Attribute that says whether a login succeeded (stream_processors.machine.merging), by kind of event.
 _LOGIN = {kind: kind.removeprefix("login.") for kind in CODES if kind.startswith("login.")}
 
 

@@ -13,11 +13,11 @@ from aiokafka.errors import KafkaError
 
 from schemas.records import Session, normal_mac
 from schemas.settings import Settings
+from stream_processors.machine.writes import Write
 from stream_processors.restore import Restorer
 from stream_processors.sessionize import Owned, Sessions
 from stream_processors.stored_sessions import UNAVAILABLE, sessions_of_keys, sessions_of_writes
 from stream_processors.tail import Tail, read_tails
-from stream_processors.writes import Write
 
 log = structlog.get_logger()
 

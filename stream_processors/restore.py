@@ -23,14 +23,14 @@ from schemas.records import EndReason, Session
 from schemas.settings import Settings
 from schemas.times import SECOND
 from stream_processors import groups
-from stream_processors.amending import is_replaced
-from stream_processors.endings import EVIDENCE
-from stream_processors.forgotten import MOST, Forgotten
 from stream_processors.intake import Intake
-from stream_processors.limits import Limits, limits_of
+from stream_processors.machine.amending import is_replaced
+from stream_processors.machine.endings import EVIDENCE
+from stream_processors.machine.forgotten import MOST, Forgotten
+from stream_processors.machine.limits import Limits, limits_of
+from stream_processors.machine.sessionizer import Sessionizer
+from stream_processors.machine.stored_session import StoredSession
 from stream_processors.sessionize import Owned, Sessions
-from stream_processors.sessionizer import Sessionizer
-from stream_processors.stored_session import StoredSession
 from stream_processors.stored_sessions import UNAVAILABLE, ended_keys, stored_sessions
 from stream_processors.tail import Tail, read_tails
 

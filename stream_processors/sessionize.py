@@ -20,9 +20,9 @@ from schemas.dead_letters import DeadLetter, Reason, Stage
 from schemas.records import Connection, Session, Tick
 from stream_processors.intake import Intake, RecordBatch, Start
 from stream_processors.lanes import repeated
+from stream_processors.machine.sessionizer import Sessionizer
+from stream_processors.machine.writes import Write
 from stream_processors.route import send_letters
-from stream_processors.sessionizer import Sessionizer
-from stream_processors.writes import Write
 
 log = structlog.get_logger()
 

@@ -11,9 +11,9 @@ from urllib3.exceptions import HTTPError
 from schemas.parameters import MOST, bytes_of, portions
 from schemas.records import Session
 from schemas.settings import Settings
-from stream_processors.limits import Limits
+from stream_processors.machine.limits import Limits
+from stream_processors.machine.stored_session import StoredSession
 from stream_processors.sink.statements import column_type, is_time
-from stream_processors.stored_session import StoredSession
 
 #: A session as its struct has it: times are integers.
 SESSION_COLUMNS = """SELECT * REPLACE (

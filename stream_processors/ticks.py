@@ -7,7 +7,7 @@ only some of them. Ticks give every machine the same picture (hard-questions: wa
 from collections.abc import Iterable, Mapping
 
 from schemas.records import Tick
-from stream_processors.watermarks import HighTime
+from stream_processors.machine.watermarks import HighTime
 
 
 class SourceClock:

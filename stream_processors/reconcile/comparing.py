@@ -6,9 +6,9 @@ from enum import StrEnum
 import msgspec
 
 from schemas.records import EndReason, Session
-from stream_processors.amending import is_replaced
-from stream_processors.endings import EVIDENCE
-from stream_processors.revisions import next_revision
+from stream_processors.machine.amending import is_replaced
+from stream_processors.machine.endings import EVIDENCE
+from stream_processors.machine.revisions import next_revision
 
 #: What depends on the order of arrival, or on what nobody but the running machine knows.
 ARRIVAL = frozenset({"revision", "version", "created_at", "modified_at", "positions", "requests"})

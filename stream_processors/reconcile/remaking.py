@@ -6,8 +6,8 @@ import msgspec
 
 from schemas.records import Action, Connection, Session, Tick, normal_mac, session_key
 from schemas.times import DAY
-from stream_processors.limits import Limits
-from stream_processors.sessionizer import Sessionizer
+from stream_processors.machine.limits import Limits
+from stream_processors.machine.sessionizer import Sessionizer
 
 _decode = msgspec.json.Decoder(Session).decode
 

@@ -7,8 +7,8 @@ import msgspec
 from schemas.records import Action, Amendment, Connection, Session, Tick, normal_mac, session_key
 from schemas.settings import Sessions
 from schemas.times import HOUR, SECOND
-from stream_processors.limits import limits_of
-from stream_processors.sessionizer import Sessionizer
+from stream_processors.machine.limits import limits_of
+from stream_processors.machine.sessionizer import Sessionizer
 
 #: 2026-01-01T00:00:00Z
 DAY0 = 1_767_225_600 * SECOND

@@ -2,7 +2,7 @@
 
 from schemas.records import Action, Connection, Session
 from stream_processors.finding import latest_of_keys, latest_of_writes
-from stream_processors.writes import Write
+from stream_processors.machine.writes import Write
 
 
 def session(name: str, revision: int = 1, **fields: object) -> Session:

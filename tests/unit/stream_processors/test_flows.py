@@ -11,7 +11,7 @@ from producers.formats import Rejection
 from producers.formats.suricata import decode_suricata
 from schemas.records import Action, Connection, DurationQuality, EndReason, Session, State
 from schemas.times import HOUR, MINUTE, SECOND, rfc3339
-from stream_processors.timeline import START_GUESSED
+from stream_processors.machine.timeline import START_GUESSED
 from tests.unit.stream_processors.machine import DAY0, Machine
 
 FLOW_ID = 252156359044262

@@ -5,9 +5,9 @@ import pytest
 from schemas.records import Action, Connection, EndReason, State
 from schemas.settings import Sessions
 from schemas.times import MINUTE, SECOND
-from stream_processors.forgotten import Forgotten
-from stream_processors.limits import limits_of
-from stream_processors.sessionizer import Sessionizer
+from stream_processors.machine.forgotten import Forgotten
+from stream_processors.machine.limits import limits_of
+from stream_processors.machine.sessionizer import Sessionizer
 from tests.unit.stream_processors.machine import Machine, activity, at, connect, disconnect
 
 TCP = {"protocol": "tcp", "server_ip": "10.0.0.1", "server_port": 22}

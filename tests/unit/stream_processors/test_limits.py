@@ -5,7 +5,7 @@ import pytest
 from schemas.records import Action, Connection, DurationQuality, EndReason, State
 from schemas.settings import Sessions
 from schemas.times import DAY, HOUR, MINUTE, SECOND
-from stream_processors.watermarks import HighTime
+from stream_processors.machine.watermarks import HighTime
 from tests.unit.stream_processors.machine import Machine, activity, at, connect, disconnect
 
 GRACE = 5 * MINUTE

@@ -1,6 +1,6 @@
 """What is remembered of sessions that have ended: the latest, each once."""
 
-from stream_processors.recently_closed import RecentlyClosed
+from stream_processors.machine.recently_closed import RecentlyClosed
 
 
 def test_the_latest_are_remembered_and_the_oldest_forgotten() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from schemas.records import Action, Connection, EndReason
 from schemas.times import MINUTE
-from stream_processors.boots import Boots
+from stream_processors.machine.boots import Boots
 from tests.unit.stream_processors.machine import Machine, activity, amend, at, connect, disconnect
 
 BARE = {"protocol": "tcp", "client_ip": "203.0.113.7", "client_port": 4022, "server_ip": "10.0.0.1", "server_port": 22}

@@ -6,11 +6,11 @@ import msgspec
 
 from schemas.records import DurationQuality, EndReason, Session, State
 from schemas.settings import Sessions
-from stream_processors.amending import REPLACED
-from stream_processors.limits import limits_of
+from stream_processors.machine.amending import REPLACED
+from stream_processors.machine.limits import limits_of
+from stream_processors.machine.sessionizer import Sessionizer
+from stream_processors.machine.stored_session import StoredSession
 from stream_processors.restore import Tail, take_back
-from stream_processors.sessionizer import Sessionizer
-from stream_processors.stored_session import StoredSession
 from tests.unit.stream_processors.machine import Machine, at, connect, disconnect
 
 SINCE = 1_000

@@ -4,7 +4,7 @@ import pytest
 
 from schemas.records import Action, Connection, EndReason, Session, State
 from schemas.times import HOUR, MINUTE, SECOND
-from stream_processors.revisions import rank_of
+from stream_processors.machine.revisions import rank_of
 from tests.unit.stream_processors.machine import Machine, activity, amend, at, connect, disconnect, remove
 
 RANKS = {

@@ -13,11 +13,11 @@ from schemas import topics
 from schemas.metrics import Counters
 from schemas.records import Connection, session_key
 from schemas.settings import Settings
-from stream_processors.forgotten import Forgotten
 from stream_processors.intake import Intake, RecordBatch
-from stream_processors.limits import limits_of
+from stream_processors.machine.forgotten import Forgotten
+from stream_processors.machine.limits import limits_of
+from stream_processors.machine.sessionizer import Sessionizer
 from stream_processors.sessionize import Owned, Sessions
-from stream_processors.sessionizer import Sessionizer
 from tests.unit.stream_processors.machine import at, connect
 
 KEY = b'["s","a"]'

@@ -7,8 +7,8 @@ from schemas.metrics import Counters
 from schemas.records import Action, Amendment, Connection, Session, session_key
 from schemas.settings import Settings
 from schemas.times import SECOND
-from stream_processors.limits import limits_of
-from stream_processors.sessionizer import Sessionizer
+from stream_processors.machine.limits import limits_of
+from stream_processors.machine.sessionizer import Sessionizer
 
 _START = 1_795_309_467_000_000
 _SOURCE = "e/sensor.connections/0"

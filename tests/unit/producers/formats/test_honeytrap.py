@@ -14,9 +14,9 @@ from schemas.dead_letters import Reason
 from schemas.records import Action, Connection, EndReason, Session, Tick, session_key
 from schemas.settings import Sessions
 from schemas.times import MINUTE, SECOND
-from stream_processors.limits import limits_of
+from stream_processors.machine.limits import limits_of
+from stream_processors.machine.sessionizer import Sessionizer
 from stream_processors.route import plan
-from stream_processors.sessionizer import Sessionizer
 
 SAMPLES = Path(__file__).parents[3] / "data" / "honeytrap-constructed.jsonl"
 SENSOR = "services/c70pl0009au1u00i6fvg"

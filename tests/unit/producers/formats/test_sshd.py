@@ -12,8 +12,8 @@ from schemas.dead_letters import Reason
 from schemas.records import Action, Session, session_key
 from schemas.settings import Sessions
 from schemas.times import SECOND, to_datetime
-from stream_processors.limits import limits_of
-from stream_processors.sessionizer import Sessionizer
+from stream_processors.machine.limits import limits_of
+from stream_processors.machine.sessionizer import Sessionizer
 
 TEN = 1_795_341_600 * SECOND  # 2026-11-22T10:00:00Z
 SOURCE = Source("e", "sensor.native.sshd", 0)

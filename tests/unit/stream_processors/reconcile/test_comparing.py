@@ -3,7 +3,7 @@
 import msgspec
 
 from schemas.records import EndReason, Session, State
-from stream_processors.amending import REPLACED
+from stream_processors.machine.amending import REPLACED
 from stream_processors.reconcile.comparing import Difference, Kind, compared
 
 

@@ -5,7 +5,7 @@ import pytest
 from schemas.records import Action, Connection, EndReason, Session, State
 from schemas.settings import Sessions
 from schemas.times import DAY, SECOND
-from stream_processors.limits import limits_of
+from stream_processors.machine.limits import limits_of
 from stream_processors.reconcile.reading import Identity, identity_of
 from stream_processors.reconcile.remaking import Stored, remade, watermark_of
 from tests.unit.stream_processors.machine import Machine, activity, amend, at, connect, disconnect, remove_device

@@ -8,8 +8,8 @@ import msgspec
 
 from schemas.records import Connection, DurationQuality, EndReason, State
 from schemas.times import SECOND
-from stream_processors.merging import names_more, says_more
-from stream_processors.revisions import EXACT_RANK
+from stream_processors.machine.merging import names_more, says_more
+from stream_processors.machine.revisions import EXACT_RANK
 
 _CLOSED = State.CLOSED.value
 _DISCONNECT = EndReason.DISCONNECT.value

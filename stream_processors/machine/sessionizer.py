@@ -10,18 +10,18 @@ import msgspec
 
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, EndReason, Session, Tick, is_flow_key
-from stream_processors import amending
-from stream_processors.boots import Boots
-from stream_processors.forgotten import Forgotten
-from stream_processors.held import HeldOffsets
-from stream_processors.identified import IdentifiedSessions, Version
-from stream_processors.limits import Limits
-from stream_processors.lookups import Lookups
-from stream_processors.pairing import PairedSessions
-from stream_processors.stored_session import StoredSession
-from stream_processors.timeline import recorded_id
-from stream_processors.watermarks import SensorWatermarks
-from stream_processors.writes import Write, Writes, may_remove
+from stream_processors.machine import amending
+from stream_processors.machine.boots import Boots
+from stream_processors.machine.forgotten import Forgotten
+from stream_processors.machine.held import HeldOffsets
+from stream_processors.machine.identified import IdentifiedSessions, Version
+from stream_processors.machine.limits import Limits
+from stream_processors.machine.lookups import Lookups
+from stream_processors.machine.pairing import PairedSessions
+from stream_processors.machine.stored_session import StoredSession
+from stream_processors.machine.timeline import recorded_id
+from stream_processors.machine.watermarks import SensorWatermarks
+from stream_processors.machine.writes import Write, Writes, may_remove
 
 _decode_key = msgspec.json.Decoder(list[str]).decode
 _encode_key = _encode_session = msgspec.json.Encoder().encode

@@ -3,11 +3,11 @@ late records need it no more. All times are microseconds UTC, in event time wher
 
 from schemas.records import EndReason, Session, State
 from schemas.times import SECOND
-from stream_processors.boots import Boots
-from stream_processors.endings import due_end
-from stream_processors.limits import Limits
-from stream_processors.stored_session import StoredSession
-from stream_processors.timers import Wheels
+from stream_processors.machine.boots import Boots
+from stream_processors.machine.endings import due_end
+from stream_processors.machine.limits import Limits
+from stream_processors.machine.stored_session import StoredSession
+from stream_processors.machine.timers import Wheels
 
 _NEVER = 1 << 62
 _CLOSED = State.CLOSED

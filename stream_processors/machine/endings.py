@@ -2,8 +2,8 @@
 
 from schemas.records import DurationQuality, EndReason, Session, State
 from schemas.times import SECOND, parse_time, rfc3339
-from stream_processors.revisions import time_of
-from stream_processors.stored_session import StoredSession
+from stream_processors.machine.revisions import time_of
+from stream_processors.machine.stored_session import StoredSession
 
 #: Closings that a record of the sensor proved.
 EVIDENCE = frozenset({EndReason.DISCONNECT, EndReason.COMPLETE})

@@ -2,8 +2,8 @@
 
 from schemas.records import Connection, DurationQuality, EndReason, Session, State
 from schemas.times import SECOND
-from stream_processors.merging import identify, names_more, says_more
-from stream_processors.revisions import EXACT_RANK, OPEN_RANK
+from stream_processors.machine.merging import identify, names_more, says_more
+from stream_processors.machine.revisions import EXACT_RANK, OPEN_RANK
 
 # A member of an enumeration costs 65 ns to look up by its name, a tenth of decoding a record.
 _CLOSED = State.CLOSED

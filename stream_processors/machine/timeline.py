@@ -9,11 +9,11 @@ from uuid import UUID, uuid5
 import msgspec
 
 from schemas.records import FLOW_LOGGED_LATE, Action, Connection, EndReason, Session, State
-from stream_processors.boots import Boots
-from stream_processors.endings import EVIDENCE, close, due_end, reopen
-from stream_processors.limits import Limits
-from stream_processors.marks import Mark, may_open, precedence
-from stream_processors.merging import facts_of, identify
+from stream_processors.machine.boots import Boots
+from stream_processors.machine.endings import EVIDENCE, close, due_end, reopen
+from stream_processors.machine.limits import Limits
+from stream_processors.machine.marks import Mark, may_open, precedence
+from stream_processors.machine.merging import facts_of, identify
 
 #: Label of the end that no event was seen for (NetAlertX facts 2.1).
 MISSING = "<missing event>"

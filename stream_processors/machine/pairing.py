@@ -11,18 +11,18 @@ import msgspec
 from schemas.metrics import Counters
 from schemas.records import Connection, EndReason, Session, is_flow_key
 from schemas.times import SECOND
-from stream_processors import amending
-from stream_processors.boots import Boots
-from stream_processors.endings import restarted_at
-from stream_processors.forgotten import Forgotten
-from stream_processors.held import HeldOffsets
-from stream_processors.key_history import KeyHistory
-from stream_processors.limits import Limits
-from stream_processors.lookups import Lookups
-from stream_processors.questions import Questions
-from stream_processors.timers import Wheels
-from stream_processors.watermarks import SensorWatermarks
-from stream_processors.writes import Write, may_remove
+from stream_processors.machine import amending
+from stream_processors.machine.boots import Boots
+from stream_processors.machine.endings import restarted_at
+from stream_processors.machine.forgotten import Forgotten
+from stream_processors.machine.held import HeldOffsets
+from stream_processors.machine.key_history import KeyHistory
+from stream_processors.machine.limits import Limits
+from stream_processors.machine.lookups import Lookups
+from stream_processors.machine.questions import Questions
+from stream_processors.machine.timers import Wheels
+from stream_processors.machine.watermarks import SensorWatermarks
+from stream_processors.machine.writes import Write, may_remove
 
 
 class PairedSessions:

@@ -5,8 +5,8 @@ source position, so that one that waited for a store's answer is not taken for o
 """
 
 from schemas.records import Action, Amendment, Connection, Session
-from stream_processors.merging import LOGIN
-from stream_processors.revisions import next_revision
+from stream_processors.machine.merging import LOGIN
+from stream_processors.machine.revisions import next_revision
 
 #: Ids of requests that a session carries.
 MOST_REQUESTS = 16

@@ -4,10 +4,10 @@ Source: hard-questions, "Changing what state has forgotten".
 """
 
 from schemas.records import Action, Connection, Session
-from stream_processors.forgotten import Forgotten
-from stream_processors.held import HeldOffsets
-from stream_processors.lookups import Lookups
-from stream_processors.merging import facts_of
+from stream_processors.machine.forgotten import Forgotten
+from stream_processors.machine.held import HeldOffsets
+from stream_processors.machine.lookups import Lookups
+from stream_processors.machine.merging import facts_of
 
 #: A record with its broker time and offset.
 Waiting = tuple[Connection, int, int]

@@ -6,15 +6,15 @@ import msgspec
 
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, EndReason, Session, State
-from stream_processors import amending
-from stream_processors.boots import Boots
-from stream_processors.endings import EVIDENCE, GUESSES, close
-from stream_processors.limits import Limits
-from stream_processors.marks import Mark
-from stream_processors.merging import facts_of
-from stream_processors.revisions import next_revision
-from stream_processors.timeline import Line
-from stream_processors.writes import Write, may_remove
+from stream_processors.machine import amending
+from stream_processors.machine.boots import Boots
+from stream_processors.machine.endings import EVIDENCE, GUESSES, close
+from stream_processors.machine.limits import Limits
+from stream_processors.machine.marks import Mark
+from stream_processors.machine.merging import facts_of
+from stream_processors.machine.revisions import next_revision
+from stream_processors.machine.timeline import Line
+from stream_processors.machine.writes import Write, may_remove
 
 _MAX_MARKS = 4096
 _ENDS = frozenset({Action.CONNECT, Action.DISCONNECT})

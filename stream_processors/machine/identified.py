@@ -13,22 +13,22 @@ import msgspec
 
 from schemas.metrics import Counters
 from schemas.records import Action, Connection, EndReason, Session, State
-from stream_processors import amending
-from stream_processors.boots import Boots
-from stream_processors.deadlines import Deadlines
-from stream_processors.endings import EVIDENCE, GUESSES, LIMITS, close, reopen, reported_end, restarted_at
-from stream_processors.forgotten import MASK, Forgotten
-from stream_processors.held import HeldOffsets
-from stream_processors.limits import Limits
-from stream_processors.lookups import Lookups
-from stream_processors.merging import count, identify, names_more, says_more
-from stream_processors.plain_ends import begun_with, end_plainly
-from stream_processors.questions import Questions, Waiting, waiting_of
-from stream_processors.recently_closed import RecentlyClosed
-from stream_processors.revisions import next_revision
-from stream_processors.short_sessions import short_version
-from stream_processors.stored_session import StoredSession
-from stream_processors.watermarks import SensorWatermarks
+from stream_processors.machine import amending
+from stream_processors.machine.boots import Boots
+from stream_processors.machine.deadlines import Deadlines
+from stream_processors.machine.endings import EVIDENCE, GUESSES, LIMITS, close, reopen, reported_end, restarted_at
+from stream_processors.machine.forgotten import MASK, Forgotten
+from stream_processors.machine.held import HeldOffsets
+from stream_processors.machine.limits import Limits
+from stream_processors.machine.lookups import Lookups
+from stream_processors.machine.merging import count, identify, names_more, says_more
+from stream_processors.machine.plain_ends import begun_with, end_plainly
+from stream_processors.machine.questions import Questions, Waiting, waiting_of
+from stream_processors.machine.recently_closed import RecentlyClosed
+from stream_processors.machine.revisions import next_revision
+from stream_processors.machine.short_sessions import short_version
+from stream_processors.machine.stored_session import StoredSession
+from stream_processors.machine.watermarks import SensorWatermarks
 
 # A member of an enumeration costs 65 ns to look up by its name, a tenth of decoding a record.
 _ACTIVITY, _CONNECT, _DISCONNECT = Action.ACTIVITY, Action.CONNECT, Action.DISCONNECT
