@@ -104,6 +104,8 @@ HARD: list[bool] = []
 
 #: The same ones at every run, so that a change is judged by the change; HYPOTHESIS_EXAMPLES asks for more.
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
+#: Thousands of examples take their time where the machine has other work, too.
+pytestmark = pytest.mark.timeout(600)
 common = settings(max_examples=EXAMPLES, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 
 
