@@ -5,6 +5,7 @@ So only records of keys that were known once cost a question (docs/decisions/000
 """
 
 from collections.abc import Iterable
+from mmap import mmap
 
 #: Places of a table of 32 MiB; a place holds the generation that took it last. The three places of a key lie within 64
 #: bytes: a key costs the one look into memory that takes longer than all the rest.
@@ -26,12 +27,13 @@ class Forgotten:
         self._generation = 1
         self._most = most
         #: Empty, and so without memory, before the first key. A key whose place ``hash(key) & MASK`` is 0 is unknown.
-        self.places = bytearray()
+        self.places: bytearray | mmap = bytearray()
 
     def add(self, keys: Iterable[bytes]) -> None:
         """Memory has let go of these keys."""
         if not self.places:
-            self.places = bytearray(MASK + 1)
+            # A bytearray would be filled with zeros: 36 ms, and all of its memory at the first key.
+            self.places = mmap(-1, MASK + 1)
         places, generation = self.places, self._generation
         count = 0
         for count, key in enumerate(keys, 1):  # noqa: B007 - counted to the end
