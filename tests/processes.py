@@ -74,13 +74,15 @@ class Running:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise TimeoutError(f"{self.command} had not ended after {seconds} s:\n{self.log()}") from None
+            raise TimeoutError(f"{self.command} had not ended after {seconds} s:\n{self.last_words()}") from None
 
     def log(self) -> str:
-        return (
-            f"--- {self.command} {self.pid}, {'running' if self.running else self._process.returncode}\n"
-            + (self._log.read_text(errors="replace")[-4000:])
-        )
+        return self._log.read_text(errors="replace")
+
+    def last_words(self) -> str:
+        """The end of the log, to be shown beside a complaint."""
+        state = "running" if self.running else self._process.returncode
+        return f"--- {self.command} {self.pid}, {state}\n{self.log()[-4000:]}"
 
 
 class Processes:
@@ -101,7 +103,7 @@ class Processes:
         return [each for each in self.started if each.running and command in (None, each.command)]
 
     def logs(self) -> str:
-        return "\n".join(process.log() for process in self.started)
+        return "\n".join(process.last_words() for process in self.started)
 
 
 @contextmanager

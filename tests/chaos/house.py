@@ -165,7 +165,7 @@ class House:
 
     def told(self, what: str) -> str:
         """``what``, with the diary and the end of what each living process wrote."""
-        logs = "\n".join(process.log() for process in self._processes.alive())
+        logs = "\n".join(process.last_words() for process in self._processes.alive())
         return "\n".join([what, "--- what was done and what happened", *self.diary, logs])
 
     def _note(self, text: str) -> None:
