@@ -63,13 +63,9 @@ def restarted_at(session: Session | StoredSession) -> int:
     Restarts themselves are not stored; without this, the next record of such a session would open it again after the
     worker's own restart.
     """
-    after = restarted_after(session)
+    # It came after the last sign of life in any case.
+    after = session.last_activity_at + 1
     return after if session.requests else max(time_of(session.revision), after)
-
-
-def restarted_after(session: Session | StoredSession) -> int:
-    """A time that a restart of the sensor has certainly reached, by a session that it closed (microseconds UTC)."""
-    return session.last_activity_at + 1
 
 
 def due_end(session: Session, idle: int, longest: int, boot: int, reached: int) -> tuple[int, EndReason] | None:

@@ -145,6 +145,7 @@ async def test_new_all_rows_are_inserted_without_a_look_into_the_table(letters: 
     assert table.rows == [(10, 0), (11, 0), (12, 0)]
     assert table.tokens == ["10-12"]
     assert table.lookups == 0
+    assert table.derived == []
     assert ledger.done == 13
 
 
@@ -190,6 +191,7 @@ async def test_ambiguous_the_same_insert_is_repeated_until_there_is_an_answer(
     assert table.rows == [(0, 0), (1, 0), (2, 0)]
     assert table.tokens == ["0-2"]
     assert set(table.stamps) == {1234}
+    assert table.derived == [(0, 2)]
     assert counters.values == {"inserts_retried_total": 2, "rows_inserted_total": 3}
 
 
