@@ -89,9 +89,7 @@ class Writer:
             statements.INSERT_SESSIONS if of_sessions else self._insert_events,
             {
                 **({} if of_sessions else self._alerts.parameters),
-                "epoch": place.epoch,
-                "topic": place.topic,
-                "partition": place.partition,
+                **_of(place),
                 "owner": owner,
                 "ingested_at": ingested_at,
             },
@@ -167,9 +165,7 @@ class Writer:
         await self._command(
             statements.RECOUNT,
             {
-                "epoch": place.epoch,
-                "topic": place.topic,
-                "partition": place.partition,
+                **_of(place),
                 "owner": owner,
                 "hours": hours,
                 "begin": hours[0] * SECOND,
@@ -265,13 +261,11 @@ class Writer:
 
 
 def _range(place: Place, first: int, last: int) -> dict[str, Any]:
-    return {
-        "epoch": place.epoch,
-        "topic": place.topic,
-        "partition": place.partition,
-        "first": first,
-        "last": last,
-    }
+    return {**_of(place), "first": first, "last": last}
+
+
+def _of(place: Place) -> dict[str, Any]:
+    return {"epoch": place.epoch, "topic": place.topic, "partition": place.partition}
 
 
 def _size_of(one: Imported) -> int:
