@@ -46,17 +46,21 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     store: EmbeddedClickHouse | None = None
 
 
+#: Below the range that outgoing connections use, so that nobody takes one by chance meanwhile. Each is given once: of
+#: ports drawn anew every time, two of one stack were the same in some runs.
+_PORTS = iter(random.SystemRandom().sample(range(22_000, 31_001), 9_001))
+
+
 def free_port() -> int:
-    """A port below the range that outgoing connections use, so that nobody takes it by chance meanwhile."""
-    for _ in range(200):
-        port = random.randint(22_000, 31_000)
+    """A port of loopback that nobody listens on; no two calls of one process get the same."""
+    for port in _PORTS:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
             return port
-    raise RuntimeError("no free port between 22000 and 31000 in 200 tries")
+    raise RuntimeError("every port between 22000 and 31000 was given away or is taken")
 
 
 def run_aside(coroutine: Coroutine[Any, Any, T]) -> T:

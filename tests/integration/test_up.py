@@ -179,7 +179,7 @@ def test_a_clickhouse_whose_listener_was_stopped_is_started_again(up: Up) -> Non
 def test_a_second_up_on_the_same_data_is_told_so(up: Up) -> None:
     data = next(word for word in up.process.args if word.startswith("--data="))  # type: ignore[union-attr]
     with _up(Ports(), data) as second:
-        assert second.process.wait(30) == 1
+        assert second.process.wait(30) == 1, second.lines
         line = second.wait_line("in use by another sojourn up")
     assert f"process {up.process.pid}" in line
     assert len(second.lines) == 1
@@ -189,7 +189,7 @@ def test_a_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
     for option in ("http", "kafka", "clickhouse", "native"):
         ports = Ports()
         with socket.create_server(("127.0.0.1", getattr(ports, option))), _up(ports, f"--data={tmp_path}") as second:
-            assert second.process.wait(30) == 1
+            assert second.process.wait(30) == 1, second.lines
             line = second.wait_line("is taken")
         assert f"127.0.0.1:{getattr(ports, option)}" in line
         assert len(second.lines) == 1
