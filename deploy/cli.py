@@ -34,12 +34,6 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 _Held = Annotated[bool, typer.Option("--held", hidden=True, help="Load, then wait for a line on standard input.")]
 
 
-def _await_release(held: bool) -> None:
-    """A supervisor starts us early, so that loading costs nothing later; its end is the end of the input."""
-    if held and not sys.stdin.readline():
-        sys.exit(1)
-
-
 def main() -> None:
     """One line on stderr for what may go wrong: exit code 2 for wrong usage, 1 for everything else."""
     try:
@@ -67,6 +61,20 @@ def _silence_libraries() -> None:
     import logging
 
     logging.getLogger().addHandler(logging.NullHandler())
+
+
+def _begin_service(held: bool) -> None:
+    """What every long-running process begins with, when it has loaded what it needs.
+
+    A supervisor starts us early (``held``), so that loading costs nothing later; its end is the end of the input.
+    """
+    from deploy.logs import configure_logs
+    from deploy.stacks import write_stacks_when_asked
+
+    configure_logs()
+    write_stacks_when_asked()
+    if held and not sys.stdin.readline():
+        sys.exit(1)
 
 
 def _settings(command_line: dict[str, object] | None = None) -> "Settings":
@@ -153,11 +161,9 @@ def up(
 def process(held: _Held = False) -> None:
     """Run the worker alone: Faust agents that make sessions."""
     settings = _settings()
-    from deploy.logs import configure_logs
     from stream_processors.app import run_worker
 
-    configure_logs()
-    _await_release(held)
+    _begin_service(held)
     raise typer.Exit(run_worker(settings))
 
 
@@ -165,11 +171,9 @@ def process(held: _Held = False) -> None:
 def sink(held: _Held = False) -> None:
     """Run the sink alone: Kafka into ClickHouse, exactly once."""
     settings = _settings()
-    from deploy.logs import configure_logs
     from stream_processors.sink import run_sink
 
-    configure_logs()
-    _await_release(held)
+    _begin_service(held)
     raise typer.Exit(run_sink(settings))
 
 
@@ -179,7 +183,7 @@ def backup(held: _Held = False) -> None:
     settings = _settings()
     from stream_processors.backup import run_backup
 
-    _await_release(held)
+    _begin_service(held)
     raise typer.Exit(run_backup(settings))
 
 
@@ -204,11 +208,9 @@ def serve(
             "http.auth_file": auth_file,
         }
     )
-    from deploy.logs import configure_logs
     from query_api.main import run_server
 
-    configure_logs()
-    _await_release(held)
+    _begin_service(held)
     raise typer.Exit(run_server(settings))
 
 

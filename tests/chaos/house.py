@@ -164,8 +164,12 @@ class House:
         return [process.pid for process in self._processes.alive(command)]
 
     def told(self, what: str) -> str:
-        """``what``, with the diary and the end of what each living process wrote."""
+        """``what``, with the diary and the end of what each living process wrote. In the logs that are kept each says
+        what it waits for."""
         logs = "\n".join(process.last_words() for process in self._processes.alive())
+        for process in self._processes.alive():
+            process.send(signal.SIGUSR1)
+        time.sleep(1)
         return "\n".join([what, "--- what was done and what happened", *self.diary, logs])
 
     def _note(self, text: str) -> None:

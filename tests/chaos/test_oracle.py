@@ -10,6 +10,7 @@ import secrets
 import shutil
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -180,18 +181,20 @@ def settle(house: House, stack: Stack, ledger: Ledger, sensors: list[Sensor], ch
 
 
 def complaints_about_the_api(house: House, sessions: int) -> list[str]:
-    """It is there, and counts the sessions that there are."""
+    """It is there, hears that everything is well, and counts the sessions that there are."""
     deadline = time.monotonic() + 30
     while True:
         house.tend()
         try:
+            urllib.request.urlopen(f"http://{house.api}/health/ready", timeout=30).close()
             with urllib.request.urlopen(
                 f"http://{house.api}/sessions?page=1&response_per_page=1", timeout=30
             ) as answer:
                 matched = msgspec.json.decode(answer.read())["matched"]
         except OSError as error:
             if time.monotonic() > deadline:
-                return [f"the API does not answer: {error}"]
+                said = error.read().decode() if isinstance(error, urllib.error.HTTPError) else ""
+                return [f"the API does not answer: {error} {said}"]
             time.sleep(0.5)
         else:
             return [] if matched == sessions else [f"the API knows {matched} sessions of {sessions}"]
