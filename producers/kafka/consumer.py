@@ -25,6 +25,7 @@ from aiokafka.structs import OffsetAndMetadata
 from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.holes import Gap, HoleCheck, expects_no_holes
 from producers.kafka.message import Message, isolation_level
+from producers.kafka.stopping import stop_consumer
 from schemas.health import PartitionHealth
 from schemas.metrics import Counters
 from schemas.settings import Kafka
@@ -164,7 +165,7 @@ class LogConsumer:
     async def stop(self) -> None:
         """Leave the group and disconnect; commits nothing."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            await stop_consumer(self._consumer)
         if self._admin is not None:
             await self._admin.close()
 

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from producers.kafka.holes import HoleCheck, expects_no_holes
 from producers.kafka.message import Message, isolation_level
+from producers.kafka.stopping import stop_consumer
 from schemas.metrics import Counters
 from schemas.settings import Kafka
 
@@ -84,4 +85,4 @@ async def read_history(
             if todo and time.monotonic() - moved > patience:
                 raise TimeoutError(f"{sorted(todo)[0]} gave nothing for {patience:.0f} s; its mark is {marks}")
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
