@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.exceptions import ConsumerNotStarted
 from faust.tables import TableManager
 from faust.types import TP
@@ -41,6 +42,8 @@ _TICK_INTERVAL = 1.0
 _SWEEP_INTERVAL = 1.0
 #: Whoever wrote by an API waits for the answer.
 _LOOKUP_INTERVAL = 0.1
+#: Seconds a rebalance waits for Kafka to take the last tick.
+_LAST_TICK_PATIENCE = 2.0
 #: Seconds an orderly stop may take before the process ends without it.
 _STOP_PATIENCE = 10.0
 
@@ -116,6 +119,7 @@ class Worker:
         self._swept = 0.0
         self._intake.on_gap = self._router.gap
         self._intake.on_rewound = self._rewound
+        self._intake.on_leaving = self._last_tick
 
     async def run(self) -> int:
         stop = stop_asked()
@@ -200,6 +204,17 @@ class Worker:
         ticks = self._router.due_ticks(self._marks())
         if ticks and not await repeated(lambda: self._router.send_ticks(ticks), self._is_flowing, "ticks"):
             self._router.repeat_ticks()
+
+    async def _last_tick(self) -> None:
+        """What no tick has told cannot be committed, and would be read twice. Where Kafka does not take it, it is."""
+        ticks = self._router.due_ticks(self._marks())
+        if ticks:
+            try:
+                async with asyncio.timeout(_LAST_TICK_PATIENCE):
+                    await self._router.send_ticks(ticks)
+            except (KafkaError, TimeoutError) as error:
+                log.warning("the last tick was not sent; some records will be read twice", error=repr(error))
+                self._router.repeat_ticks()
 
     async def _pass_time(self) -> None:
         """What time alone brings: silent sensors, and what a store is to be asked about."""

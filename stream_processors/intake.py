@@ -47,3 +47,5 @@ class Intake:
         self.on_gap: Callable[[TP, Gap], Awaitable[None]] | None = None
         #: A partition's log stands before the offset we had come to: called to learn the epochs again.
         self.on_rewound: Callable[[TP], Awaitable[None]] | None = None
+        #: What was begun is finished, and the partitions are about to go: called before the last commit.
+        self.on_leaving: Callable[[], Awaitable[None]] | None = None

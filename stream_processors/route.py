@@ -153,6 +153,10 @@ class Router:
         self._decoders = {topic.name: DECODERS[_format(topic.name)] for topic in topics.sensor_topics()}
         self._longest = int(intake.settings.kafka.max_message_bytes * _LETTER_SHARE)
         self._clocks: dict[TP, SourceClock] = {}
+        #: Offset of the first record of a source whose time no tick has told, or tells now: no commit may pass it. Who
+        #: reads on behind it could not tell it either, and where the sensor never speaks again its sessions stay open.
+        self._untold: dict[TP, int] = {}
+        self._telling: dict[TP, int] = {}
         self._bad: dict[TP, BadRecords] = {}
 
     def source(self, tp: TP) -> Source:
@@ -204,18 +208,36 @@ class Router:
         """
         if routed.too_many:
             raise TooManyBadRecordsError(routed.too_many)
-        self._clock(batch.tp).observe(routed.times)
+        clock = self._clock(batch.tp)
+        clock.observe(routed.times)
+        if clock.has_moved:
+            self._untold.setdefault(batch.tp, batch.records[0].offset)
+            self._hold(batch.tp)
 
     def due_ticks(self, marks: Mapping[TP, tuple[int, int | None]]) -> list[Item]:
         """What has moved since the last call; ``marks`` has position and high-water mark of each source partition."""
         for tp in [tp for tp in self._clocks if tp not in marks]:
             del self._clocks[tp]
+            self._untold.pop(tp, None)
+            self._telling.pop(tp, None)
         clocks = [
             (self._clock(tp), highwater is not None and position >= highwater)
             for tp, (position, highwater) in marks.items()
             if tp.topic in self._decoders
         ]
-        return [(None, _encode(tick), ()) for tick in due_ticks(clocks)]
+        ticks = due_ticks(clocks)
+        for tp in [tp for tp in self._untold if not self._clock(tp).has_moved]:
+            self._telling.setdefault(tp, self._untold.pop(tp))
+        return [(None, _encode(tick), ()) for tick in ticks]
+
+    def told(self) -> None:
+        """The ticks that were due last are on Kafka."""
+        telling, self._telling = self._telling, {}
+        for tp in telling:
+            self._hold(tp)
+
+    def _hold(self, tp: TP) -> None:
+        self._intake.ledger.hold(tp, self._telling.get(tp, self._untold.get(tp)))
 
     def repeat_ticks(self) -> None:
         """After a rebalance, and when ticks were not sent."""
@@ -228,6 +250,7 @@ class Router:
         for partition in range(await self._publisher.partitions_of(topics.CONNECTIONS)):
             futures += await self._publisher.send_batch(topics.CONNECTIONS, partition, ticks)
         await asyncio.gather(*futures)
+        self.told()
 
     async def gap(self, tp: TP, gap: Gap) -> None:
         """A hole that was given up becomes one dead letter, named by its first offset."""

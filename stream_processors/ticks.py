@@ -36,6 +36,11 @@ class SourceClock:
                 elif moment > high.time and high.observe(moment):
                     self._moved[sensor] = high.time
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether something has moved that no tick has said."""
+        return bool(self._moved)
+
     def repeat(self) -> None:
         """Say everything again next time: whoever listened may be somebody else now."""
         self._moved = {sensor: high.time for sensor, high in self._sensors.items()}

@@ -183,12 +183,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return True
 
     async def wait_empty(self) -> None:
-        """Wait until the agents have finished what they began, then commit. Faust also collects garbage in each
-        round, which takes seconds with a million sessions in memory."""
+        """Wait until the agents have finished what they began, say what is left to say, then commit. Faust also
+        collects garbage in each round, which takes seconds with a million sessions in memory."""
         while True:
             while self._unacked_messages and not self.should_stop:
                 await self._wait_for_ack(timeout=1)
                 self._clean_unacked_messages()
+            if self.intake.on_leaving:
+                await self.intake.on_leaving()
             await self.commit()
             if self.should_stop or not self._unacked_messages:
                 # Else an agent took a batch just before its queue was cleared.
