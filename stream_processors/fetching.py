@@ -11,7 +11,9 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from producers.kafka.embedded_groups import as_member
 from producers.kafka.message import isolation_level
+from producers.kafka.stopping import stop_consumer
 
 log = structlog.get_logger()
 
@@ -27,7 +29,13 @@ class BatchThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_max_wait_ms = kafka.fetch_max_wait_ms
         # Faust knows it only together with transactions of its own.
         consumer._isolation_level = isolation_level(kafka)
-        return consumer
+        return as_member(consumer, kafka)
+
+    async def on_thread_stop(self) -> None:
+        """As Faust's, but for the way the consumer is stopped."""
+        await super(driver.AIOKafkaConsumerThread, self).on_thread_stop()
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
 
     async def fetch_committed(self, tps: set[TP]) -> dict[TP, OffsetAndMetadata]:
         """Committed offsets with the epoch that was written beside them. Raises KafkaError."""

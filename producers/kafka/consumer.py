@@ -22,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
+from producers.kafka.embedded_groups import as_member
 from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.holes import Gap, HoleCheck, expects_no_holes
 from producers.kafka.message import Message, isolation_level
@@ -145,7 +146,7 @@ class LogConsumer:
 
     def _make(self, group: str | None) -> Any:
         kafka = self._kafka
-        return AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             bootstrap_servers=kafka.bootstrap,
             client_id=self._client,
             group_id=group,
@@ -161,6 +162,7 @@ class LogConsumer:
             metadata_max_age_ms=metadata_age_ms(kafka),
             isolation_level=isolation_level(kafka),
         )
+        return as_member(consumer, kafka)
 
     async def stop(self) -> None:
         """Leave the group and disconnect; commits nothing."""
