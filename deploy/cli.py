@@ -123,8 +123,11 @@ def up(
     tls_self_signed: _TlsSelfSigned = False,
     demo: Annotated[bool, typer.Option("--demo", help="Play a recording through it and show the sessions.")] = False,
     load: Annotated[
-        float, typer.Option(min=0, max=10_000, help="Then so many generated records a second, until it ends.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0, max=10_000, help="Then so many generated records a second, until it ends (2 with --demo, else 0)."
+        ),
+    ] = None,
 ) -> None:
     """Start, supervise and stop the whole pipeline."""
     from deploy.addresses import AddressError

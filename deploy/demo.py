@@ -170,7 +170,7 @@ def curl_lines(url: str, store: ClickHouse, embedded: bool) -> list[str]:
     table = f"{store.database}.sessions_current"
     sql = f"SELECT protocol, user, count(), avg(duration) FROM {table} GROUP BY ALL FORMAT PrettyCompact"  # noqa: S608
     return [
-        f"curl '{url}/sessions?page=1&response_per_page=3'",
+        f"curl '{url}/sessions?sensors=^lab-&page=1&response_per_page=3'",
         f"curl '{url}/events?types=command&sensors=^lab-&page=1&response_per_page=3'",
         f"curl -u {user} '{store.url}/' --data-binary '{sql}'",
     ]

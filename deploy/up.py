@@ -10,15 +10,21 @@ from deploy.lifetimes import start
 from deploy.plan import Options, Plan, make_plan, read_options
 from deploy.report import Report
 
+#: Generated records a second beside a demo: something moves, and the machine stays quiet.
+_BESIDE_DEMO = 2.0
 
-def run_up(options: Options, ephemeral: bool, demo: bool, load: float = 0.0) -> int:
-    """Blocks until it is asked to stop; returns the exit code. ``load``: generated records a second.
+
+def run_up(options: Options, ephemeral: bool, demo: bool, load: float | None = None) -> int:
+    """Blocks until it is asked to stop; returns the exit code. ``load``: generated records a second; None: some beside
+    a demo, else none.
 
     Raises AddressError and SettingsError for wrong options, CannotStartError for what stands in the way.
     """
     settings, where = read_options(options)
     with DataFolder.ephemeral() if ephemeral else DataFolder(Path(settings.data).absolute()) as data:
         plan = make_plan(where, data.path, data.logs)
+        if load is None:
+            load = _BESIDE_DEMO if demo else 0.0
         return asyncio.run(_supervise(plan, demo, load))
 
 

@@ -34,11 +34,11 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 
 @pytest.fixture(scope="session")
 def demo(request: pytest.FixtureRequest) -> Iterator[Up]:
-    """``sojourn up --demo`` as a newcomer starts it, after the recording has become sessions."""
+    """``sojourn up --demo`` after the recording has become sessions, without the load that goes on beside them."""
     if request.config.getoption("--stack") != "embedded":
         pytest.skip("sojourn up starts embedded servers; another --stack was asked for")
     ports = Ports()
-    with Up(ports, *ports.options(), "--ephemeral", "--demo") as up:
+    with Up(ports, *ports.options(), "--ephemeral", "--demo", "--load=0") as up:
         up.wait_ready()
         up.wait_line("It keeps running")
         yield up

@@ -284,6 +284,8 @@ def test_the_demo_shows_the_sessions_of_the_recording_and_commands_that_work(tmp
         assert json.loads(sessions)["matched"] == 8
         assert json.loads(events)["matched"] == 12
         assert "telnet" in table
+        up.wait_line("^load: 2 generated records a second")
+        up.wait_rows([(True,)], "SELECT count() > 0 FROM events WHERE startsWith(sensor, 'load-')")
         assert up.stop() == 0
 
 
