@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from producers.lines import Line
+from producers.inputs.lines import Line
 from producers.record_ids import RecordIds
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from producers.destination import FORMATS, Readable, readable
 from producers.formats import Rejection
+from producers.inputs.reading import read_all
 from producers.produce_report import Report
-from producers.reading import read_all
 from schemas.dead_letters import Reason
 from schemas.settings import Settings
 

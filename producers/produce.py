@@ -14,14 +14,14 @@ from aiokafka.errors import KafkaError
 
 from producers.destination import FORMATS, Destination, destination_of, topics_of
 from producers.formats import Rejection
+from producers.inputs.lines import Line
+from producers.inputs.positions import Positions, PositionsError, default_path
+from producers.inputs.reading import read_all
 from producers.kafka.epochs import TopicsError, epochs_of
 from producers.kafka.publisher import Item, Publisher
 from producers.kafka.recycling import Recycling
-from producers.lines import Line
 from producers.pace import Pace
-from producers.positions import Positions, PositionsError, default_path
 from producers.produce_report import Report
-from producers.reading import read_all
 from producers.record_ids import IMPORT_HEADER, RecordIds
 from schemas.dead_letters import Reason
 from schemas.settings import Settings

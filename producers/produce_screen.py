@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from producers.positions import Positions
+from producers.inputs.positions import Positions
 from producers.produce import positions_of, produce
 from producers.produce_report import Report
 from producers.stop_signals import StopSignals

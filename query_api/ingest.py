@@ -12,9 +12,9 @@ import structlog
 from aiohttp import web
 
 from producers.destination import FORMATS
-from producers.files import UnreadableFileError
-from producers.lines import Line, LineSplitter
-from producers.tables import converted, table_of
+from producers.inputs.files import UnreadableFileError
+from producers.inputs.lines import Line, LineSplitter
+from producers.inputs.tables import converted, table_of
 from query_api.auth.principal import principal_of
 from query_api.documents import shown
 from query_api.errors import BadRequestError, NotFoundError, TooLargeError

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from producers.destination import readable
 from producers.formats import Decoded, Rejection
-from producers.lines import Line
+from producers.inputs.lines import Line
 from producers.record_ids import IMPORT_HEADER, RecordIds
 from query_api.auth.principal import Principal
 from schemas.dead_letters import Reason

@@ -6,7 +6,7 @@ import pytest
 
 from producers.destination import destination_of
 from producers.formats import Rejection
-from producers.lines import Line
+from producers.inputs.lines import Line
 from producers.record_ids import IMPORT_HEADER, RecordIds
 from query_api.auth.principal import ANYBODY, Principal
 from query_api.ingest_lines import Batch, IngestRefused

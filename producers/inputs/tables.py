@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from producers.files import UnreadableFileError
 from producers.formats.zeek_line import number_or_text
-from producers.lines import Line
+from producers.inputs.files import UnreadableFileError
+from producers.inputs.lines import Line
 from schemas.settings import Settings, SettingsError
 
 #: Columns of NetAlertX's table Events without which a row says nothing.

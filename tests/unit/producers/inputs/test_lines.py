@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producers.lines import Line, LineSplitter
+from producers.inputs.lines import Line, LineSplitter
 
 
 def split(chunks: list[bytes], longest: int = 100) -> list[Line]:

@@ -12,11 +12,11 @@ from typing import TextIO
 
 import msgspec
 
-from producers.files import UnreadableFileError
 from producers.formats.moments import Moment, micros_of
 from producers.formats.netalertx import NETALERTX
-from producers.lines import Line
-from producers.positions import PositionsError
+from producers.inputs.files import UnreadableFileError
+from producers.inputs.lines import Line
+from producers.inputs.positions import PositionsError
 from schemas.records import normal_mac
 
 _encode = msgspec.json.Encoder().encode

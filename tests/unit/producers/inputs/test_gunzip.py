@@ -3,7 +3,7 @@ import zlib
 
 import pytest
 
-from producers.gunzip import Gunzip
+from producers.inputs.gunzip import Gunzip
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from producers.batch import Batch
-from producers.content import Content, Identify, Tail
-from producers.database import is_database
-from producers.files import UnreadableFileError, content_of, expand, unpacking
-from producers.lines import LineSplitter
-from producers.positions import HEAD, Position, Positions
-from producers.rotation import rotated
-from producers.tables import Table
+from producers.inputs.content import Content, Identify, Tail
+from producers.inputs.database import is_database
+from producers.inputs.files import UnreadableFileError, content_of, expand, unpacking
+from producers.inputs.lines import LineSplitter
+from producers.inputs.positions import HEAD, Position, Positions
+from producers.inputs.rotation import rotated
+from producers.inputs.tables import Table
 
 #: Seconds between two looks when nothing was new.
 _PAUSE = 0.2

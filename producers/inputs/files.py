@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from pathlib import Path
 from typing import BinaryIO
 
-from producers import gunzip, unzstd
-from producers.gunzip import Gunzip
-from producers.lines import Line, LineSplitter
-from producers.unzstd import Unzstd, ZstdError
+from producers.inputs import gunzip, unzstd
+from producers.inputs.gunzip import Gunzip
+from producers.inputs.lines import Line, LineSplitter
+from producers.inputs.unzstd import Unzstd, ZstdError
 
 STDIN = "-"
 _CHUNK = 1 << 20

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from producers.files import STDIN, UnreadableFileError
-from producers.lines import Line
-from producers.tables import EVENT_MOMENT, NAME_MOMENT, require_columns, row_of
+from producers.inputs.files import STDIN, UnreadableFileError
+from producers.inputs.lines import Line
+from producers.inputs.tables import EVENT_MOMENT, NAME_MOMENT, require_columns, row_of
 
 _MAGIC = b"SQLite format 3\0"
 _TOGETHER = 2_000

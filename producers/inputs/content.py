@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from producers.batch import Batch
-from producers.lines import Line, LineSplitter
-from producers.positions import HEAD, Position, Positions, digest_of
+from producers.inputs.lines import Line, LineSplitter
+from producers.inputs.positions import HEAD, Position, Positions, digest_of
+from producers.inputs.tables import Table, converted
 from producers.record_ids import RecordIds
-from producers.tables import Table, converted
 
 #: Takes the lines' ids as publishing them would.
 Identify = Callable[[list[Line], RecordIds], None]

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers.files import UnreadableFileError
 from producers.formats import DECODERS, Rejection
-from producers.lines import Line
+from producers.inputs.files import UnreadableFileError
+from producers.inputs.lines import Line
+from producers.inputs.reading import read_all
+from producers.inputs.scans import Scans
 from producers.produce_report import Report
-from producers.reading import read_all
 from producers.record_ids import RecordIds
-from producers.scans import Scans
 from schemas.settings import Settings
 
 A, B = "aa:00:00:00:00:01", "AA-00-00-00-00-02"

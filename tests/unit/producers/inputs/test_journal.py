@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from producers.destination import destination_of
-from producers.files import UnreadableFileError
 from producers.formats import Rejection
-from producers.journal import command_of, journal_batches
-from producers.positions import Positions
+from producers.inputs.files import UnreadableFileError
+from producers.inputs.journal import command_of, journal_batches
+from producers.inputs.positions import Positions
 
 JOURNALCTL = """#!{python}
 import sys, time

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from producers.database import event_rows, is_database
-from producers.files import UnreadableFileError
 from producers.formats import DECODERS, Rejection
-from producers.lines import Line
-from producers.tables import EventTable, ZeekTable, converted, table_of, zone_of
+from producers.inputs.database import event_rows, is_database
+from producers.inputs.files import UnreadableFileError
+from producers.inputs.lines import Line
+from producers.inputs.tables import EventTable, ZeekTable, converted, table_of, zone_of
 from schemas.settings import Formats, Settings, SettingsError
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -13,8 +13,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from producers.files import UnreadableFileError, expand, lines_of, size_of
-from producers.lines import Line
+from producers.inputs.files import UnreadableFileError, expand, lines_of, size_of
+from producers.inputs.lines import Line
 
 LONGEST = 1000
 
@@ -86,7 +86,7 @@ async def test_packed_files_of_several_parts_are_one(tmp_path: Path) -> None:
 async def test_standard_input_is_read_from_a_pipe_and_from_a_redirected_file(tmp_path: Path) -> None:
     code = (
         "import asyncio\n"
-        "from producers.files import lines_of\n"
+        "from producers.inputs.files import lines_of\n"
         "async def main():\n"
         "    async for lines in lines_of('-', 100, asyncio.Event()):\n"
         "        for line in lines: print(line.number, line.value)\n"

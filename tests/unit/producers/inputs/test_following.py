@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from producers.following import Following
-from producers.lines import Line
-from producers.positions import Positions, PositionsError, default_path
+from producers.inputs.following import Following
+from producers.inputs.lines import Line
+from producers.inputs.positions import Positions, PositionsError, default_path
+from producers.inputs.tables import ZeekTable
 from producers.record_ids import RecordIds
-from producers.tables import ZeekTable
 
 LONGEST = 1000
 

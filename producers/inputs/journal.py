@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator, Callable
 import msgspec
 
 from producers.batch import Batch
-from producers.files import UnreadableFileError
-from producers.lines import Line, LineSplitter
-from producers.positions import Positions
+from producers.inputs.files import UnreadableFileError
+from producers.inputs.lines import Line, LineSplitter
+from producers.inputs.positions import Positions
 from producers.record_ids import RecordIds
 
 #: ``journal:`` is what the format's program wrote, ``journal:ssh.service`` one unit.

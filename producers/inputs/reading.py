@@ -6,18 +6,18 @@ from contextlib import aclosing
 from typing import Any
 
 from producers.batch import Batch
-from producers.database import event_rows, is_database
 from producers.destination import destination_of
-from producers.files import STDIN, UnreadableFileError, expand, lines_of, size_of
-from producers.following import Following
 from producers.formats import Rejection
-from producers.journal import PREFIX, journal_batches
-from producers.lines import Line
-from producers.positions import Positions, default_path
+from producers.inputs.database import event_rows, is_database
+from producers.inputs.files import STDIN, UnreadableFileError, expand, lines_of, size_of
+from producers.inputs.following import Following
+from producers.inputs.journal import PREFIX, journal_batches
+from producers.inputs.lines import Line
+from producers.inputs.positions import Positions, default_path
+from producers.inputs.scans import Scans
+from producers.inputs.tables import Table, converted, table_of, zone_of
 from producers.produce_report import Report
 from producers.record_ids import RecordIds
-from producers.scans import Scans
-from producers.tables import Table, converted, table_of, zone_of
 from schemas.settings import Settings
 
 #: The format whose files may be scans of a network.
