@@ -1,0 +1,1 @@
+"""The commands of ``sojourn``, by what they are for. Imports are inside the commands, so that all start fast."""
