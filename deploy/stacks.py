@@ -4,6 +4,8 @@ For the day when a process is alive and does nothing: nothing else tells which a
 """
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
 import threading
@@ -19,8 +21,11 @@ def write_stacks_when_asked() -> None:
 
 
 def _write(interrupted: FrameType | None) -> None:
-    sys.stderr.write("\n".join(_lines(interrupted)) + "\n")
-    sys.stderr.flush()
+    # Not through sys.stderr: the main thread may be writing there. And whoever asks must not break what is asked.
+    with contextlib.suppress(Exception):
+        written = ("\n".join(_lines(interrupted)) + "\n").encode(errors="replace")
+        while written:
+            written = written[os.write(sys.stderr.fileno(), written) :]
 
 
 def _lines(interrupted: FrameType | None) -> Iterator[str]:

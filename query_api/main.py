@@ -1,7 +1,6 @@
 """The query API as a process: ``run_server`` blocks until SIGTERM or SIGINT and gives the exit code."""
 
 import asyncio
-import contextlib
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -9,6 +8,7 @@ from collections.abc import AsyncIterator
 import structlog
 from aiohttp import web
 
+from producers.cancelling import cancel
 from query_api import middlewares, tls
 from query_api.auth.access import Access
 from query_api.auth.credentials import CredentialsError
@@ -79,9 +79,7 @@ async def _heartbeats(app: web.Application) -> AsyncIterator[None]:
 
     task = asyncio.create_task(follow(app[SETTINGS].kafka, app[HEALTH]))
     yield
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await cancel(task)
 
 
 def run_server(settings: Settings) -> int:

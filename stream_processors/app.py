@@ -117,6 +117,8 @@ class Worker:
         self._imports = ImportCheck(settings, self._router.source, self._restorer.committed)
         self._instance = instance_name()
         self._swept = 0.0
+        #: Ticks are sent one after the other: what one tells is committed when it is on Kafka.
+        self._ticking = asyncio.Lock()
         self._intake.on_gap = self._router.gap
         self._intake.on_rewound = self._rewound
         self._intake.on_leaving = self._last_tick
@@ -201,20 +203,21 @@ class Worker:
         return not self._app.rebalancing and not self._app.should_stop
 
     async def _tick(self) -> None:
-        ticks = self._router.due_ticks(self._marks())
-        if ticks and not await repeated(lambda: self._router.send_ticks(ticks), self._is_flowing, "ticks"):
-            self._router.repeat_ticks()
+        async with self._ticking:
+            ticks = self._router.due_ticks(self._marks())
+            if ticks and not await repeated(lambda: self._router.send_ticks(ticks), self._is_flowing, "ticks"):
+                self._router.repeat_ticks()
 
     async def _last_tick(self) -> None:
         """What no tick has told cannot be committed, and would be read twice. Where Kafka does not take it, it is."""
-        ticks = self._router.due_ticks(self._marks())
-        if ticks:
-            try:
-                async with asyncio.timeout(_LAST_TICK_PATIENCE):
+        try:
+            async with asyncio.timeout(_LAST_TICK_PATIENCE), self._ticking:
+                ticks = self._router.due_ticks(self._marks())
+                if ticks:
                     await self._router.send_ticks(ticks)
-            except (KafkaError, TimeoutError) as error:
-                log.warning("the last tick was not sent; some records will be read twice", error=repr(error))
-                self._router.repeat_ticks()
+        except (KafkaError, TimeoutError) as error:
+            log.warning("the last tick was not sent; some records will be read twice", error=repr(error))
+            self._router.repeat_ticks()
 
     async def _pass_time(self) -> None:
         """What time alone brings: silent sensors, and what a store is to be asked about."""

@@ -27,6 +27,8 @@ from stream_processors.ticks import SourceClock, due_ticks
 _encode = msgspec.json.Encoder().encode
 #: Base64 and the letter's other fields must fit into a message, too.
 _LETTER_SHARE = 0.5
+#: Seconds that one source of which nothing is known keeps back the commits of all others.
+_LONGEST_SILENCE = 60.0
 
 RECORD_ID_HEADER = "record_id"
 
@@ -157,6 +159,8 @@ class Router:
         #: reads on behind it could not tell it either, and where the sensor never speaks again its sessions stay open.
         self._untold: dict[TP, int] = {}
         self._telling: dict[TP, int] = {}
+        #: Since when that has had to wait for a source of which nothing is known yet, by the monotonic clock.
+        self._silent_since: float | None = None
         self._bad: dict[TP, BadRecords] = {}
 
     def source(self, tp: TP) -> Source:
@@ -212,20 +216,22 @@ class Router:
         clock.observe(routed.times)
         if clock.has_moved:
             self._untold.setdefault(batch.tp, batch.records[0].offset)
-            self._hold(batch.tp)
+        self._hold(batch.tp)
 
     def due_ticks(self, marks: Mapping[TP, tuple[int, int | None]]) -> list[Item]:
         """What has moved since the last call; ``marks`` has position and high-water mark of each source partition."""
+        if not self._intake.epochs:
+            return []
         for tp in [tp for tp in self._clocks if tp not in marks]:
             del self._clocks[tp]
-            self._untold.pop(tp, None)
-            self._telling.pop(tp, None)
+            self._let_go(tp)
         clocks = [
             (self._clock(tp), highwater is not None and position >= highwater)
             for tp, (position, highwater) in marks.items()
             if tp.topic in self._decoders
         ]
         ticks = due_ticks(clocks)
+        self._bound_silence(bool(ticks))
         for tp in [tp for tp in self._untold if not self._clock(tp).has_moved]:
             self._telling.setdefault(tp, self._untold.pop(tp))
         return [(None, _encode(tick), ()) for tick in ticks]
@@ -235,6 +241,21 @@ class Router:
         telling, self._telling = self._telling, {}
         for tp in telling:
             self._hold(tp)
+
+    def _bound_silence(self, speaking: bool) -> None:
+        """Nobody speaks while a source is not known; where that lasts, commits go on as if all had been told."""
+        if speaking or not self._untold:
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = time.monotonic()
+        elif time.monotonic() - self._silent_since > _LONGEST_SILENCE:
+            for tp in list(self._untold):
+                self._let_go(tp)
+
+    def _let_go(self, tp: TP) -> None:
+        self._untold.pop(tp, None)
+        self._telling.pop(tp, None)
+        self._hold(tp)
 
     def _hold(self, tp: TP) -> None:
         self._intake.ledger.hold(tp, self._telling.get(tp, self._untold.get(tp)))
@@ -271,6 +292,8 @@ class Router:
         clock = self._clocks.get(tp)
         if clock is None or clock.source != source:
             clock = self._clocks[tp] = SourceClock(source)
+            # Offsets of a log that began anew say nothing of this one.
+            self._let_go(tp)
         return clock
 
 

@@ -56,10 +56,12 @@ def up(
     from deploy.addresses import AddressError
     from deploy.errors import CannotStartError
     from deploy.plan import Options
+    from deploy.stacks import write_stacks_when_asked
     from deploy.up import run_up
     from schemas.settings import SettingsError
 
     silence_libraries()
+    write_stacks_when_asked()
     if ephemeral and data is not None:
         fail("--ephemeral keeps nothing, --data says where to keep it: only one of them was expected", 2)
     options = Options(

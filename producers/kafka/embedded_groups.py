@@ -20,8 +20,9 @@ from schemas.settings import Kafka
 
 log = structlog.get_logger()
 
-#: Session timeouts that a leader is waited for, drawn anew each time: two members must not take its place at once.
-_PATIENCE = (3.0, 9.0)
+#: Session timeouts that a leader is waited for: longer than a living one needs to finish what it has begun, and drawn
+#: anew each time, because two members must not take its place at once.
+_PATIENCE = (6.0, 12.0)
 
 
 class _Member(GroupCoordinator):  # type: ignore[misc]  # aiokafka has no types

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from aiokafka import TopicPartition
 
+from producers.cancelling import cancel
 from producers.kafka.consumer import Fetched, LogConsumer
 from producers.kafka.message import Message
 from producers.kafka.publisher import Publisher
@@ -64,8 +65,7 @@ async def _run(settings: Settings) -> int:
         return 0
     finally:
         asked.cancel()
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        await cancel(work)
         await backups.close()
         for place in places.values():
             await place.close()

@@ -9,6 +9,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from producers.cancelling import cancel
 from producers.kafka.consumer import Assigned, LogConsumer
 from producers.kafka.publisher import Publisher
 from schemas import topics
@@ -78,8 +79,7 @@ class Sink:
                 work.result()
         finally:
             stopped.cancel()
-            work.cancel()
-            await asyncio.wait([work])
+            await cancel(work)
             await self._leave()
 
     async def _work(self) -> None:

@@ -1,5 +1,7 @@
 """No commit passes a record whose event time no tick has told: whoever reads on could not tell it either."""
 
+import time
+
 import pytest
 from faust.types import TP
 
@@ -89,3 +91,38 @@ def test_while_a_source_is_not_known_nothing_is_told_and_nothing_committed(routi
     assert len(routing.router.due_ticks({HERE: (6, 6), THERE: (1, 50)})) == 2
     routing.router.told()
     assert routing.due() == {HERE: 6, THERE: 1}
+
+
+def test_before_the_epochs_are_known_nothing_is_told(routing: Routing) -> None:
+    routing.intake.epochs = {}
+    assert routing.router.due_ticks(CAUGHT_UP) == []
+
+
+def test_a_source_that_stays_unknown_does_not_keep_the_others_back_for_ever(
+    routing: Routing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = {HERE: (6, 6), THERE: (0, None)}
+    routing.route(5, 10)
+    assert routing.router.due_ticks(unknown) == []
+    assert routing.due() == {HERE: 5}
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    assert routing.router.due_ticks(unknown) == []
+    assert routing.due() == {HERE: 6}
+
+
+def test_a_log_that_began_anew_is_not_kept_back_by_the_old_one(routing: Routing) -> None:
+    routing.route(500, 10)
+    routing.intake.epochs = {CONNECTIONS_IN: "e2"}
+    routing.intake.ledger.begin(HERE, 0, None, None)
+    routing.route(3, 20)
+    assert routing.due() == {HERE: 3}
+
+
+def test_a_floor_that_was_forgotten_is_set_again(routing: Routing) -> None:
+    """Reading is placed anew while a tick is under way."""
+    routing.route(5, 10)
+    assert routing.router.due_ticks(CAUGHT_UP)
+    routing.intake.ledger.begin(HERE, 5, 5, None)
+    routing.route(5, 10)
+    assert routing.due() == {}
