@@ -15,12 +15,13 @@ from stream_processors.ledger import Ledger
 class RecordBatch:
     """Raw records of one partition, ascending. ``processed`` lets its offsets be committed; nothing else does."""
 
-    __slots__ = ("generation", "last", "processed", "records", "tp")
+    __slots__ = ("first", "generation", "last", "processed", "records", "tp")
 
     def __init__(self, tp: TP, records: Sequence[Message], generation: int) -> None:
         self.tp = tp
+        #: Fewer than came where an import brings again what is known, none when its batch is done.
         self.records = records
-        self.last = records[-1].offset
+        self.first, self.last = records[0].offset, records[-1].offset
         self.generation = generation
         self.processed = False
 

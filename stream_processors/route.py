@@ -215,7 +215,7 @@ class Router:
         clock = self._clock(batch.tp)
         clock.observe(routed.times)
         if clock.has_moved:
-            self._untold.setdefault(batch.tp, batch.records[0].offset)
+            self._untold.setdefault(batch.tp, batch.first)
         self._hold(batch.tp)
 
     def due_ticks(self, marks: Mapping[TP, tuple[int, int | None]]) -> list[Item]:

@@ -119,6 +119,16 @@ def test_a_log_that_began_anew_is_not_kept_back_by_the_old_one(routing: Routing)
     assert routing.due() == {HERE: 3}
 
 
+def test_a_batch_of_which_an_import_leaves_nothing_is_no_harm(routing: Routing) -> None:
+    routing.route(5, 10)
+    nothing_left = RecordBatch(HERE, [Raw(6, connection(Action.CONNECT, "s6", 9))], 1)  # type: ignore[list-item]
+    routing.intake.ledger.delivered(HERE, nothing_left)
+    nothing_left.records = []
+    routing.router.done(nothing_left, routing.router.plan(nothing_left))
+    nothing_left.processed = True
+    assert routing.due() == {HERE: 5}
+
+
 def test_a_floor_that_was_forgotten_is_set_again(routing: Routing) -> None:
     """Reading is placed anew while a tick is under way."""
     routing.route(5, 10)
