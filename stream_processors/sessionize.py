@@ -27,9 +27,9 @@ from stream_processors.route import send_letters
 log = structlog.get_logger()
 
 _decode_connection = msgspec.json.Decoder(Connection).decode
-#: Records applied before their versions are encoded: what was just made is still in the processor's cache then.
-_SLICE = 1000
-
+#: Versions are taken within a batch when so many sessions are objects, looked at after so many records: what was just
+#: made is still in the processor's cache then.
+_MOST_AWAKE, _SLICE = 400, 500
 #: Seconds between two looks whether a store has answered.
 _STORE_PAUSE = 0.1
 #: Seconds between two looks whether a batch is delivered.
@@ -98,9 +98,12 @@ class Sessions:
         published = Published()
         owned.unpublished += 1
         owned.planned += 1
+        machine = owned.machine
         for begin in range(0, len(batch.records), _SLICE):
-            self._apply(owned.machine, batch.tp, batch.records[begin : begin + _SLICE], published.letters)
-            published.sessions += owned.machine.take_versions()
+            self._apply(machine, batch.tp, batch.records[begin : begin + _SLICE], published.letters)
+            if machine.awake > _MOST_AWAKE:
+                published.sessions += machine.take_versions()
+        published.sessions += machine.take_versions()
         self._count(owned.machine)
         published.floor = owned.floor()
         return published
@@ -185,7 +188,7 @@ class Sessions:
         }
 
     def _apply(self, machine: Sessionizer, tp: TP, records: Sequence[Message], letters: list[DeadLetter]) -> None:
-        apply = machine.apply
+        take, apply = machine.take, machine.apply
         for message in records:
             key, value = message.key, message.value
             if value is None:
@@ -195,6 +198,8 @@ class Sessions:
             try:
                 if key is None:
                     machine.tick(_decode_tick(value), broker_time)
+                    continue
+                if take(key, value, broker_time):
                     continue
                 record = _decode_connection(value)
             except msgspec.ValidationError as error:

@@ -20,6 +20,8 @@ class Deadlines:
         self._limits = limits
         self._boots = boots
         self._wheels = Wheels()
+        #: Protocol → when something is due first for a session that has only begun, from its start on.
+        self._first: dict[str, int] = {}
         #: Event time of the next interim version, once the first has been due.
         self._interim: dict[bytes, int] = {}
         #: Processing time of a guessed close.
@@ -30,6 +32,16 @@ class Deadlines:
         deadline = self._deadline(key, session)
         if deadline < _NEVER:
             self._wheels.set(session.sensor, key, deadline)
+
+    def schedule_opening(self, key: bytes, sensor: str, protocol: str, start: int) -> None:
+        """The same for a session of which nothing is known but that it began at ``start``."""
+        first = self._first.get(protocol)
+        if first is None:
+            idle, longest, grace = self._limits.idle_of(protocol), self._limits.max_duration, self._limits.grace
+            due = (self._limits.interim, idle and idle + grace, longest and longest + grace)
+            first = self._first[protocol] = min(filter(None, due), default=_NEVER)
+        if first < _NEVER:
+            self._wheels.set(sensor, key, start + first)
 
     def wait_grace(self, key: bytes, sensor: str, since: int) -> None:
         """Something waits for its opening since ``since``."""
@@ -64,7 +76,11 @@ class Deadlines:
     def may_be_over(self, sensor: str, time: int, watermark: int) -> bool:
         """Whether a session that began at ``time`` may have ended before it was heard of, by the watermark or by a
         restart of its sensor."""
-        return time + self._limits.grace <= watermark or time < self._boots.latest(sensor)
+        return time < self.earliest(sensor, watermark)
+
+    def earliest(self, sensor: str, watermark: int) -> int:
+        """The earliest start of which ``may_be_over`` is false."""
+        return max(watermark - self._limits.grace + 1, self._boots.latest(sensor))
 
     def end_at(self, session: Session, watermark: int) -> tuple[int, EndReason] | None:
         """How an open session has ended when the watermark stands at ``watermark``: late records have had their grace.

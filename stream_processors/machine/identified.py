@@ -22,11 +22,18 @@ from stream_processors.machine.held import HeldOffsets
 from stream_processors.machine.limits import Limits
 from stream_processors.machine.lookups import Lookups
 from stream_processors.machine.merging import count, identify, names_more, says_more
-from stream_processors.machine.plain_ends import begun_with, end_plainly
+from stream_processors.machine.plain_sessions import (
+    PlainConnection,
+    begun_with,
+    decode_connection,
+    end_plainly,
+    ended_version,
+    opening_version,
+    short_version,
+)
 from stream_processors.machine.questions import Questions, Waiting, waiting_of
 from stream_processors.machine.recently_closed import RecentlyClosed
 from stream_processors.machine.revisions import next_revision
-from stream_processors.machine.short_sessions import short_version
 from stream_processors.machine.stored_session import StoredSession
 from stream_processors.machine.watermarks import SensorWatermarks
 
@@ -37,6 +44,10 @@ _OPEN = State.OPEN
 _NONE, _ENDED = EndReason.NONE, EndReason.DISCONNECT
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Session).decode
+
+#: Where a record as route writes it says what it is, and how activity, annotations and amendments begin there: to try
+#: them as plain records costs as much as reading them.
+_ACTION_AT, _ACTIVITY_BEGINS = len(b'{"action":"'), ord("a")
 
 #: Key and value of a message of ``sessions``, without headers.
 Version = tuple[bytes, bytes, tuple[()]]
@@ -60,7 +71,7 @@ class IdentifiedSessions:
         self.limits = limits
         self.counters = counters
         self.now = 0
-        self.opened = 0
+        self._opened = 0
         # Counted here and handed on once a batch.
         self._applied = self._opened_total = self._closed_total = 0
         self._held = held
@@ -81,9 +92,12 @@ class IdentifiedSessions:
         self._kept: deque[bytes] = deque()
         #: Sessions of which nothing but a plain opening is known, since the versions were last taken: the opening and
         #: its broker time. Most scanners close before that.
-        self._begun: dict[bytes, tuple[Connection, int]] = {}
-        #: Versions of those that did.
+        self._begun: dict[bytes, tuple[PlainConnection, int]] = {}
+        #: Sensor → earliest start of a session that cannot be over yet; asked anew after whatever may change it.
+        self._earliest: dict[str, int] = {}
+        #: Versions of those that did, and of those that ended plainly later.
         self._short: list[Version] = []
+        self._ended: list[Version] = []
         self._closed = RecentlyClosed(limits.max_closed, forgotten.add)
         #: What may still change, as the bytes of its last version, longest untouched first: half of what objects need.
         self._asleep: dict[bytes, bytes] = {}
@@ -95,6 +109,11 @@ class IdentifiedSessions:
         """Records that wait for what a store knows of their key."""
         return self._questions.count
 
+    @property
+    def opened(self) -> int:
+        """Open sessions."""
+        return self._opened + len(self._begun)
+
     def __len__(self) -> int:
         return len(self._sessions) + len(self._begun) + len(self._asleep)
 
@@ -103,7 +122,7 @@ class IdentifiedSessions:
         if value and session.state is _OPEN and not session.held:
             # Perhaps a million of them.
             self._asleep[key] = value
-            self.opened += 1
+            self._opened += 1
             self._deadlines.schedule(key, session)
             return
         if isinstance(session, Session):
@@ -113,24 +132,97 @@ class IdentifiedSessions:
             return
         if session.end_reason is EndReason.SENSOR_RESTART:
             self._boots.add(session.sensor, restarted_at(session))
+            self._earliest.clear()
         if session.held:
             self._sessions[key] = _decode(value)
         else:
             self._asleep[key] = value
         if session.state is _OPEN:
-            self.opened += 1
+            self._opened += 1
         else:
             self._deadlines.guessed(key, session.modified_at)
             self._keep(key)
         self._deadlines.schedule(key, session)
+
+    def take(self, key: bytes, value: bytes, broker_time: int) -> bool:
+        """Take a record as JSON if it is one of the two that nearly all are: the plain opening of a session that is
+        new, or the plain end of one that is open. False when it is another: then ``apply`` it.
+
+        Most of a worker's work is here, so nothing is called that can be written out. Raises msgspec.DecodeError.
+        """
+        try:
+            if value[_ACTION_AT] == _ACTIVITY_BEGINS:
+                return False
+            record = decode_connection(value)
+        except (IndexError, msgspec.ValidationError):
+            return False
+        action = record.action
+        begun = self._begun
+        if action is _CONNECT:
+            closed = self._closed
+            if (
+                key in begun
+                or key in self._sessions
+                or key in self._asleep
+                or key in closed.young
+                or key in closed.old
+                or key in self._asked
+            ):
+                return False
+            places = self._forgotten.places
+            if places and places[hash(key) & MASK] and key in self._forgotten:
+                return False
+            earliest = self._earliest.get(record.sensor)
+            if record.time < (self._earliest_of(record.sensor) if earliest is None else earliest):
+                return False
+            if not record.session_id:
+                return False
+            begun[key] = record, broker_time
+            return True
+        if action is not _DISCONNECT:
+            return False
+        opening = begun.get(key)
+        if opening is None:
+            return self._end_later(key, record, broker_time)
+        version = short_version(key, *opening, record, broker_time)
+        if version is None:
+            return False
+        del begun[key]
+        self._short.append((key, version, ()))
+        self._closed.keep(key, version)
+        return True
+
+    def _end_later(self, key: bytes, record: PlainConnection, broker_time: int) -> bool:
+        """End a session whose opening has been published, or of which more is known. False when there is more to it;
+        nothing has changed then."""
+        value = self._asleep.get(key)
+        if value is None:
+            session = self._sessions.get(key)
+            if session is None or session.flags or not end_plainly(session, record, broker_time):
+                return False
+            self._changed[key] = session
+        else:
+            version = ended_version(value, record, broker_time)
+            if version is None:
+                return False
+            del self._asleep[key]
+            self._deadlines.forget(key)
+            self._ended.append((key, version, ()))
+            self._closed.keep(key, version)
+        self._applied += 1
+        self._closed_total += 1
+        self._opened -= 1
+        return True
+
+    def _earliest_of(self, sensor: str) -> int:
+        earliest = self._earliest[sensor] = self._deadlines.earliest(sensor, self._watermarks.of(sensor))
+        return earliest
 
     def apply(self, key: bytes, record: Connection, broker_time: int, offset: int, ends: bool = False) -> bool:
         """Merge one record; false when it had been applied before. ``ends``: its session's end comes right behind."""
         action = record.action
         begun = self._begun.pop(key, None)
         if begun is not None:
-            if action is _DISCONNECT and self._end_short(key, begun, record, broker_time):
-                return True
             session: Session | None = self._settle(key, *begun)
         elif (session := self._sessions.get(key)) is None and (session := self._recall(key)) is None:
             if self._asked and key in self._asked:
@@ -141,8 +233,6 @@ class IdentifiedSessions:
             if action is _CONNECT:
                 self._begin(key, record, broker_time, ends)
                 return True
-        if session is not None and action is _DISCONNECT and self._end(key, session, record, broker_time):
-            return True
         if action is _AMEND or action is _REMOVE:
             return self._write(key, session, record, broker_time, offset)
         if session is None:
@@ -203,6 +293,11 @@ class IdentifiedSessions:
         session = self._wake(key) if key in self._asleep else self._sessions.get(key)
         if session is not None and not self._held.holds(key):
             self._judge(key, session)
+
+    @property
+    def awake(self) -> int:
+        """Sessions that are objects now, most of them until the versions are taken."""
+        return len(self._sessions)
 
     def knows(self, key: bytes) -> bool:
         """Whether memory has the session."""
@@ -293,9 +388,21 @@ class IdentifiedSessions:
         All but what waits for its opening leaves memory as an object and stays as the bytes of its version: thousands
         of objects that die in another order than they were made cost more than all the rest.
         """
-        self._settle_all()
+        self._evict_surplus()
+        self._earliest.clear()
         versions, self._short = self._short, []
+        begun, self._begun = self._begun, {}
+        self._applied += 2 * len(versions) + len(begun)
+        self._opened_total += len(versions) + len(begun)
+        self._closed_total += len(versions)
+        self._opened += len(begun)
+        versions += self._ended
+        self._ended.clear()
         closed, asleep = self._closed, self._asleep
+        for key, (record, broker_time) in begun.items():
+            value = asleep[key] = opening_version(key, record, broker_time)
+            versions.append((key, value, ()))
+            self._deadlines.schedule_opening(key, record.sensor, record.protocol, record.time)
         sessions = self._sessions
         for key, session in self._changed.items():
             value = _encode(session)
@@ -328,29 +435,13 @@ class IdentifiedSessions:
         return versions
 
     def _begin(self, key: bytes, record: Connection, broker_time: int, ends: bool) -> None:
-        """The common case: nothing known of this session, and it begins."""
-        self._applied += 1
-        self._opened_total += 1
-        self.opened += 1
-        self._begun[key] = (record, broker_time)
-        if not ends and self._deadlines.may_be_over(record.sensor, record.time, self._watermarks.of(record.sensor)):
-            del self._begun[key]
-            self._judge(key, self._settle(key, record, broker_time))
-        if self.opened > self.limits.max_open:
-            self._evict()
-
-    def _end_short(self, key: bytes, begun: tuple[Connection, int], record: Connection, broker_time: int) -> bool:
-        """The other common case: what has just begun ends, and no more is known. False when it is not that case."""
-        opening, opened = begun
-        version = short_version(key, opening, opened, record, broker_time)
-        if version is None:
-            return False
-        self._short.append((key, version, ()))
-        self._closed.keep(key, version)
-        self._applied += 1
-        self._closed_total += 1
-        self.opened -= 1
-        return True
+        """Nothing is known of this session, and it begins."""
+        session = self._settle(key, record, broker_time)
+        if says_more(record):
+            identify(session, record)
+        if not ends:
+            self._judge(key, session)
+        self._evict_surplus()
 
     def _settle_all(self) -> None:
         """Make a session of everything that has begun."""
@@ -358,29 +449,18 @@ class IdentifiedSessions:
         for key, (record, broker_time) in begun.items():
             self._settle(key, record, broker_time)
 
-    def _settle(self, key: bytes, record: Connection, broker_time: int) -> Session:
+    def _settle(self, key: bytes, record: Connection | PlainConnection, broker_time: int) -> Session:
         """The session that has begun with this record."""
+        self._applied += 1
+        self._opened += 1
+        self._opened_total += 1
         session = self._sessions[key] = self._changed[key] = begun_with(key, record, broker_time)
         return session
 
-    def _end(self, key: bytes, session: Session, record: Connection, broker_time: int) -> bool:
-        """The other common case in one step: an open session ends, by one new record that says nothing else.
-
-        False when it is not that case; nothing has changed then.
-        """
-        if not end_plainly(session, record, broker_time):
-            return False
-        self._changed[key] = session
-        self._applied += 1
-        self._closed_total += 1
-        self.opened -= 1
-        return True
-
     def _began(self, session: Session) -> None:
-        self.opened += 1
+        self._opened += 1
         self._opened_total += 1
-        if self.opened > self.limits.max_open:
-            self._evict()
+        self._evict_surplus()
 
     def _await(self, key: bytes, record: Connection, broker_time: int, offset: int) -> Session:
         """Something about a session that nothing has opened yet: wait for its opening, unpublished, for grace."""
@@ -473,12 +553,12 @@ class IdentifiedSessions:
         session.last_activity_at = max(session.last_activity_at, record.last_time or record.time)
         if session.end_reason in GUESSES:
             reopen(session)
-            self.opened += 1
+            self._opened += 1
             self.counters.add("session_corrected_total")
 
     def _close(self, key: bytes, session: Session, reason: EndReason, ended_at: int) -> None:
         if session.end_reason is _NONE:
-            self.opened -= 1
+            self._opened -= 1
             self._closed_total += 1
         close(session, reason, ended_at)
         if reason not in EVIDENCE:
@@ -505,6 +585,7 @@ class IdentifiedSessions:
 
     def set_timers(self, watermarks: Mapping[str, int]) -> None:
         """Before ``expire`` for these sensors: what has changed since the versions were last taken has no timer yet."""
+        self._earliest.clear()
         for key, session in self._changed.items():
             if session.sensor in watermarks and session.end_reason not in EVIDENCE:
                 self._deadlines.schedule(key, session)
@@ -573,10 +654,13 @@ class IdentifiedSessions:
         self._changed[key] = session
         self._keep(key)
 
-    def _evict(self) -> None:
+    def _evict_surplus(self) -> None:
         """More open sessions than the limit: close the longest idle ones, one in a hundred at once."""
+        surplus = self.opened - self.limits.max_open
+        if surplus <= 0:
+            return
         self._settle_all()
-        surplus = max(1, self.limits.max_open // 100)
+        surplus = max(surplus, self.limits.max_open // 100)
         idle = list(islice((key for key, value in self._asleep.items() if not _is_closed(value)), surplus))
         for key in idle:
             self._wake(key)
@@ -587,6 +671,7 @@ class IdentifiedSessions:
 
     def sensor_started(self, sensor: str) -> None:
         """A restart of this sensor has become known: end what it ended."""
+        self._earliest.clear()
         self._settle_all()
         begins = _encode((sensor,))[:-1] + b","
         # Those that were taken for idle, too: the restart may have come before that.

@@ -1,7 +1,7 @@
 """What a connection record adds to a session: identity, user, counts. Order of arrival does not matter here."""
 
 from bisect import bisect_right
-from typing import Any
+from typing import Any, Protocol
 
 from schemas.records import Connection, Session
 
@@ -68,7 +68,18 @@ def says_more(record: Connection) -> bool:
     )
 
 
-def names_more(session: Session | Connection, record: Connection) -> bool:
+class Named(Protocol):
+    """What most connects name."""
+
+    protocol: str
+    client_ip: str
+    client_port: int
+    server_ip: str
+    server_port: int
+    token: str
+
+
+def names_more(session: Named, record: Named) -> bool:
     """Whether a record names what most connects name, and what the session (or its opening) does not know yet."""
     if session.protocol and session.client_ip and session.client_port and session.server_ip and session.server_port:
         return bool(record.token) and not session.token

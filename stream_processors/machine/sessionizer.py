@@ -38,7 +38,7 @@ _PARTS_WITH_ID = 2
 class Sessionizer:
     """State of one partition of ``connections``.
 
-    Feed it with ``apply`` and ``tick`` in the order of the partition, then publish ``take_versions``.
+    Feed it with ``take`` or ``apply``, and ``tick``, in the order of the partition, then publish ``take_versions``.
     """
 
     def __init__(self, limits: Limits, lookups: bool = False, forgotten: Forgotten | None = None) -> None:
@@ -55,6 +55,8 @@ class Sessionizer:
         shared = self.counters, self._held, self._lookups, self.watermarks, self._boots, gone
         self._identified = IdentifiedSessions(limits, *shared)
         self._paired = PairedSessions(limits, *shared)
+        #: ``take(key, value, broker_time)``, see there: to be tried before a record is decoded for ``apply``.
+        self.take = self._identified.take
 
     def __len__(self) -> int:
         """Sessions and keys in memory."""
@@ -64,6 +66,11 @@ class Sessionizer:
     def open_sessions(self) -> int:
         """Open sessions with an id of their own."""
         return self._identified.opened
+
+    @property
+    def awake(self) -> int:
+        """Sessions with an id that take the room of an object, until the versions are taken or their opening comes."""
+        return self._identified.awake
 
     @property
     def is_waiting(self) -> bool:

@@ -43,7 +43,7 @@ class Machine:
                 record = _copy(record, source=f"e/t/{next(_SOURCES)}", positions=[offset])
             if not record.record_id:
                 record = _copy(record, record_id=f"r/{record.action}/{record.time}/{record.session_id or record.mac}")
-            self.machine.apply(session_key(record), _copy(record), self.now, offset)
+            self._apply(record, offset)
             self._take()
         return self
 
@@ -53,7 +53,7 @@ class Machine:
             if isinstance(step, int):
                 self.machine.tick(Tick(source="e/t/0", caught_up=True, sensors={"s": step}), self.now)
             else:
-                self.machine.apply(session_key(step), _copy(step), self.now, next(self._offsets))
+                self._apply(step, next(self._offsets))
         self._take()
         return self
 
@@ -87,6 +87,12 @@ class Machine:
         for write in self.machine.take_writes(100):
             answer = [_copy_session(one) for one in self.stored.values() if _is_about(write.record, one)]
             self.machine.resolve_write(write, answer)
+
+    def _apply(self, record: Connection, offset: int) -> None:
+        """As a worker does."""
+        key = session_key(record)
+        if not self.machine.take(key, msgspec.json.encode(record), self.now):
+            self.machine.apply(key, _copy(record), self.now, offset)
 
     def _take(self) -> None:
         self._store()

@@ -1,4 +1,6 @@
-"""A session written from its two records at once is the session the machine comes to step by step."""
+"""A session of plain records is, by the short ways, the session the machine comes to by the long one."""
+
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -8,6 +10,7 @@ from schemas.records import Action, Amendment, Connection, Session, session_key
 from schemas.settings import Settings
 from schemas.times import SECOND
 from stream_processors.machine.limits import limits_of
+from stream_processors.machine.plain_sessions import PlainConnection, PlainSession
 from stream_processors.machine.sessionizer import Sessionizer
 
 _START = 1_795_309_467_000_000
@@ -51,14 +54,20 @@ def machine() -> Sessionizer:
     return Sessionizer(limits_of(Settings().sessions))
 
 
-def last_version(records: list[Connection], *, at_once: bool) -> tuple[Session, Counters]:
-    """``at_once``: versions are taken at the end only, else after each record, so that nothing is short."""
+WAYS = ("at once", "after each", "by objects")
+
+
+def last_version(records: list[Connection], way: str) -> tuple[Session, Counters]:
+    """``way``: versions are taken at the end only; after each record, so that nothing is short; or every record is read
+    as one that may say anything."""
     sessions = machine()
     versions: list[Session] = []
     for number, record in enumerate(records):
         copy = msgspec.structs.replace(record, positions=list(record.positions))
-        sessions.apply(session_key(copy), copy, _START + number * SECOND, number)
-        if not at_once:
+        now = _START + number * SECOND
+        if way == "by objects" or not sessions.take(session_key(copy), msgspec.json.encode(copy), now):
+            sessions.apply(session_key(copy), copy, now, number)
+        if way != "at once":
             versions += sessions.take_changes()
     versions += sessions.take_changes()
     return max(versions, key=lambda version: version.revision), sessions.counters
@@ -87,21 +96,57 @@ def last_version(records: list[Connection], *, at_once: bool) -> tuple[Session, 
         [opening(), opening(action=Action.AMEND, amend=Amendment(paused=True), positions=[140_000]), closing()],
     ],
 )
-def test_a_session_that_ends_at_once_is_the_one_that_is_built_step_by_step(records: list[Connection]) -> None:
-    quick, quick_counters = last_version(records, at_once=True)
-    slow, slow_counters = last_version(records, at_once=False)
+def test_the_way_to_a_session_does_not_matter(records: list[Connection]) -> None:
+    short, counters = last_version(records, "at once")
+    for way in WAYS[1:]:
+        session, counted = last_version(records, way)
+        assert session == short, way
+        for name in ("connections_applied_total", "sessions_opened_total", "sessions_closed_total"):
+            assert counted.values.get(name) == counters.values.get(name), way
 
-    assert quick == slow
-    for name in ("connections_applied_total", "sessions_opened_total", "sessions_closed_total"):
-        assert quick_counters.values.get(name) == slow_counters.values.get(name)
+
+@pytest.mark.parametrize(
+    "record", [opening(user="root"), opening(attributes={"a": "b"}), opening(process="1"), opening(session_id="")]
+)
+def test_a_record_that_says_more_is_not_taken(record: Connection) -> None:
+    assert not machine().take(session_key(record), msgspec.json.encode(record), _START)
+
+
+@pytest.mark.parametrize("value", [b"{}", b"7", b'{"action":"connect","sensor":"","time":1,"session_id":"s"}'])
+def test_a_record_that_is_wrong_is_not_taken(value: bytes) -> None:
+    assert not machine().take(b'["lab","s1"]', value, _START)
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b'{"action":"connect",'])
+def test_a_record_that_is_no_json_is_not_taken(value: bytes) -> None:
+    sessions = machine()
+    with suppress(msgspec.DecodeError):
+        assert not sessions.take(b'["lab","s1"]', value, _START)
+    assert not sessions.take_changes()
+
+
+@pytest.mark.parametrize(("plain", "full"), [(PlainConnection, Connection), (PlainSession, Session)])
+def test_plain_structs_read_their_fields_as_the_full_ones_do(
+    plain: type[msgspec.Struct], full: type[msgspec.Struct]
+) -> None:
+    known = {field.name: field for field in msgspec.inspect.type_info(full).fields}  # type: ignore[attr-defined]
+    for field in msgspec.inspect.type_info(plain).fields:  # type: ignore[attr-defined]
+        other = known[field.name]
+        assert _bare(field.type) == _bare(other.type), field.name
+        if field.name not in {"action", "sensor", "time", "session_id", "key"}:
+            assert (field.default, field.default_factory) == (other.default, other.default_factory), field.name
+
+
+def _bare(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    return kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind
 
 
 def test_a_session_that_has_only_begun_is_published_and_ends_later() -> None:
     sessions = machine()
-    sessions.apply(session_key(opening()), opening(), _START)
+    assert sessions.take(session_key(opening()), msgspec.json.encode(opening()), _START)
     assert len(sessions) == sessions.open_sessions == 1
     [first] = sessions.take_changes()
-    sessions.apply(session_key(closing()), closing(), _START)
+    assert sessions.take(session_key(closing()), msgspec.json.encode(closing()), _START)
     [second] = sessions.take_changes()
 
     assert (first.state.value, second.state.value) == ("open", "closed")
@@ -110,7 +155,7 @@ def test_a_session_that_has_only_begun_is_published_and_ends_later() -> None:
 
 def test_a_restart_of_the_sensor_ends_what_has_only_begun() -> None:
     sessions = machine()
-    sessions.apply(session_key(opening()), opening(), _START)
+    assert sessions.take(session_key(opening()), msgspec.json.encode(opening()), _START)
     restart = Connection(action=Action.SENSOR_START, sensor="lab", time=_START + SECOND)
     sessions.apply(b"", restart, _START)
     [version] = sessions.take_changes()
