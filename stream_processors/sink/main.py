@@ -8,6 +8,7 @@ import structlog
 
 from schemas.settings import Settings, SettingsError
 from stream_processors.heartbeat import beat, instance_name, send
+from stream_processors.lean_records import use_lean_records
 from stream_processors.sink.sink import Sink
 from stream_processors.starting import connected, stop_asked
 
@@ -19,6 +20,7 @@ def run_sink(settings: Settings) -> int:
 
     1 after a failure that waiting does not mend; the supervisor starts the process again.
     """
+    use_lean_records()
     # Blocks are tens of thousands of objects without cycles: the default has the collector walk them all the time.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from heapq import nlargest
 
 import structlog
 from aiokafka import TopicPartition
@@ -61,6 +62,7 @@ class Sink:
         self._storing = Storing(self._writer, self.publisher, self.counters)
         self._owned: dict[TopicPartition, Owned] = {}
         self._paused: set[TopicPartition] = set()
+        self._holds_too_much = False
         self._slots = asyncio.Semaphore(_INSERTS)
         self._interval = settings.sink.flush_ms / 1000
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,6 +123,16 @@ class Sink:
         for owned in self._owned.values():
             if owned.due_in(now, self._patience(owned)) == 0.0:
                 owned.start_block()
+        if self._holds_too_much:
+            # Nothing more comes: to wait for full blocks would be to wait for their time.
+            for owned in self._fullest(_INSERTS - sum(owned.busy for owned in self._owned.values())):
+                owned.start_block()
+
+    def _fullest(self, count: int) -> list[Owned]:
+        """Partitions whose next block may begin, those with most rows."""
+        now = time.monotonic()
+        waiting = (owned for owned in self._owned.values() if owned.due_in(now, 0.0) is not None)
+        return nlargest(count, waiting, key=lambda owned: len(owned.spool))
 
     def _block_ended(self, owned: Owned) -> None:
         if owned.fenced:
@@ -131,12 +143,12 @@ class Sink:
     def _regulate(self) -> None:
         """Hold back partitions that have a block waiting, and all while too much is held."""
         held = [owned.held for owned in self._owned.values()]
-        too_much = (
+        self._holds_too_much = (
             sum(rows for rows, _ in held) >= _HELD_BLOCKS * self._settings.sink.flush_rows
             or sum(size for _, size in held) >= _HELD_BYTES
         )
         for partition, owned in self._owned.items():
-            hold = too_much or (owned.busy and owned.is_full)
+            hold = self._holds_too_much or (owned.busy and owned.is_full)
             if hold and partition not in self._paused:
                 self._paused.add(partition)
                 self._consumer.pause(partition)
