@@ -77,13 +77,16 @@ def _replace_times(event: Event, broker_time: int) -> None:
 
 def _bound_times(connection: Connection, broker_time: int) -> None:
     """The same for the connection record of the event."""
-    if not EARLIEST <= connection.time <= LATEST:
+    earliest, latest = EARLIEST, LATEST
+    if not earliest <= connection.time <= latest:
         connection.time = broker_time
-    if connection.started is not None and not EARLIEST <= connection.started <= LATEST:
+    started, ended = connection.started, connection.ended
+    if started is not None and not earliest <= started <= latest:
         connection.started = None
-    if connection.ended is not None and not EARLIEST <= connection.ended <= LATEST:
+    if ended is not None and not earliest <= ended <= latest:
         connection.ended = None
-    if connection.first_time is not None and not EARLIEST <= connection.first_time <= LATEST:
+    first, last = connection.first_time, connection.last_time
+    if first is not None and not earliest <= first <= latest:
         connection.first_time = connection.time
-    if connection.last_time is not None and not EARLIEST <= connection.last_time <= LATEST:
+    if last is not None and not earliest <= last <= latest:
         connection.last_time = connection.time

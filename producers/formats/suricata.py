@@ -5,11 +5,12 @@ comes before that, and most of it does not say when the flow began. So all of th
 comes again, and the session machine decides by time what belongs together (docs/decisions/0012).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from producers.formats.decoded import Decoded, Rejection
 from producers.formats.json_object import Fields, not_utf8
@@ -62,6 +63,17 @@ _SAYING: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "tls": ("sni", "subject"),
         "fileinfo": ("filename",),
         "anomaly": ("event",),
+    }
+)
+#: The same as decoders of these fields alone.
+_PARTS: Mapping[str, Callable[[msgspec.Raw], msgspec.Struct]] = MappingProxyType(
+    {
+        event_type: msgspec.json.Decoder(
+            msgspec.defstruct(event_type, [(name, str, "") for name in names], gc=False)
+        ).decode
+        for event_type, names in _SAYING.items()
+        # What a question is about may stand in a list of questions.
+        if event_type != "dns"
     }
 )
 #: Event type → the field of its object in which the client names the server.
@@ -148,7 +160,8 @@ def _flow(line: TimedLine, flow: FlowPart, start: int, end: int) -> Decoded:
     """A flow that is over; all but the details. It happened when it ended; ``timestamp`` is when it was logged."""
     sensor = line.host or SURICATA
     protocol = (line.proto if line.app_proto in _NO_PROTOCOL else line.app_proto).lower()
-    session = session_id(line.flow_id, start)
+    flow_id = str(line.flow_id)
+    session = session_id(flow_id, start)
     event = Event(
         sensor=sensor,
         time=end,
@@ -170,7 +183,7 @@ def _flow(line: TimedLine, flow: FlowPart, start: int, end: int) -> Decoded:
         started=start,
         ended=end,
         session_id=session,
-        process=f"flow/{line.flow_id}",
+        process="flow/" + flow_id,
         protocol=protocol,
         client_ip=line.src_ip,
         client_port=line.src_port,
@@ -188,8 +201,7 @@ def _other(line: TimedLine, time: int, flow: FlowPart, raw: object) -> tuple[Dec
     """
     event_type = line.event_type
     known_protocol = event_type if event_type in _PROTOCOLS else line.app_proto
-    if known_protocol in _NO_PROTOCOL:
-        known_protocol = ""
+    known_protocol = "" if known_protocol in _NO_PROTOCOL else known_protocol.lower()
     client_ip, client_port, server_ip, server_port = line.src_ip, line.src_port, line.dest_ip, line.dest_port
     knows_client, keeps_endpoints = known_protocol == event_type or line.direction != "", False
     if flow.src_ip:
@@ -205,16 +217,13 @@ def _other(line: TimedLine, time: int, flow: FlowPart, raw: object) -> tuple[Dec
         if data:
             attributes = {f"alert.{number}": data}
     else:
-        said = _object_of(raw)
-        data = _saying(event_type, said)
-        if name := _SERVER_NAMES.get(event_type):
-            server_name = _words(said, (name,))
+        data, server_name = _said_by(event_type, raw)
     event = Event(
         sensor=line.host or SURICATA,
         time=time,
         kind=_KINDS.get(event_type, OTHER),
         category=event_type,
-        protocol=(known_protocol or line.proto).lower(),
+        protocol=known_protocol or line.proto.lower(),
         client_ip=client_ip,
         client_port=client_port,
         server_ip=server_ip,
@@ -223,12 +232,13 @@ def _other(line: TimedLine, time: int, flow: FlowPart, raw: object) -> tuple[Dec
     )
     if not line.flow_id:
         return Decoded(event, alone=True), keeps_endpoints
+    flow_id = str(line.flow_id)
     start = micros_of_text(flow.start) if flow.start else None
     if start is None:
         event.session_id = probable_session_id(line.flow_id, time)
         event.flags = [SESSION_GUESSED]
     else:
-        event.session_id = session_id(line.flow_id, start)
+        event.session_id = session_id(flow_id, start)
     connection = Connection(
         action=_ACTIVITY,
         opens=True,
@@ -238,9 +248,9 @@ def _other(line: TimedLine, time: int, flow: FlowPart, raw: object) -> tuple[Dec
         first_time=time if start is None else start,
         last_time=time,
         session_id=event.session_id,
-        process=f"flow/{line.flow_id}",
+        process="flow/" + flow_id,
         # The name of a transport would stand where the flow record names a protocol.
-        protocol=known_protocol.lower(),
+        protocol=known_protocol,
         server_name=server_name,
         attributes=attributes,
     )
@@ -260,6 +270,22 @@ def _alert_of(raw: object) -> tuple[str, object]:
         said = _object_of(raw)
         return _words(said, ("signature",)), said.get("signature_id", "")
     return alert.signature, alert.signature_id or ""
+
+
+def _said_by(event_type: str, raw: object) -> tuple[str, str]:
+    """What the record of a protocol is about, and the name of the server, where there is one."""
+    decoder = _PARTS.get(event_type)
+    server_name = _SERVER_NAMES.get(event_type, "")
+    if decoder is not None and isinstance(raw, msgspec.Raw):
+        try:
+            part = decoder(raw)
+        except (msgspec.DecodeError, RecursionError):
+            # A field is no text: the others count.
+            pass
+        else:
+            return " ".join(filter(None, astuple(part))), getattr(part, server_name) if server_name else ""
+    said = _object_of(raw)
+    return _saying(event_type, said), _words(said, (server_name,))
 
 
 def _object_of(raw: object) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """One line of Suricata's eve.json as msgspec reads it, and which session it belongs to."""
 
-from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -12,7 +11,8 @@ from schemas.records import Port
 from schemas.times import SECOND, parse_time
 
 #: Where the six digits after the second stand in ``2018-07-05T15:01:09.820360-0400``.
-_FRACTION, _FRACTION_END = 19, 26
+_FRACTION, _FRACTION_END = 20, 26
+_MOST_SECONDS = 4096
 
 FlowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -119,30 +119,41 @@ def micros_of_text(text: str) -> int | None:
     Reading two of them as dates was a third of what a flow costs. Flows come sorted by time, so the second before the
     fraction is mostly one that was read just now.
     """
-    try:
-        if text[_FRACTION : _FRACTION + 1] == "." and (digits := text[_FRACTION + 1 : _FRACTION_END]).isdigit():
-            return _whole_second(text[:_FRACTION], text[_FRACTION_END:]) + int(digits)
-    except (ValueError, OverflowError):
-        # Another number of digits, or no time at all.
-        pass
+    digits = text[_FRACTION:_FRACTION_END]
+    if digits.isdigit():
+        whole = text[:_FRACTION] + text[_FRACTION_END:]
+        second = _seconds.get(whole)
+        try:
+            return (_read_second(whole) if second is None else second) + int(digits)
+        except (ValueError, OverflowError):
+            # Another number of digits, or no time at all.
+            pass
     try:
         return parse_time(text)
     except (ValueError, OverflowError):
         return None
 
 
-@lru_cache(maxsize=4096)
-def _whole_second(second: str, zone: str) -> int:
-    if zone[:1] not in ("+", "-", "Z"):
-        raise ValueError(zone)
-    return parse_time(second + zone)
+#: Seconds read lately, a dot between them and their zone, in microseconds UTC.
+_seconds: dict[str, int] = {}
+
+
+def _read_second(whole: str) -> int:
+    second, zone = whole[: _FRACTION - 1], whole[_FRACTION:]
+    if whole[_FRACTION - 1] != "." or zone[:1] not in ("+", "-", "Z"):
+        raise ValueError(whole)
+    micros = parse_time(second + zone)
+    if len(_seconds) >= _MOST_SECONDS:
+        _seconds.clear()
+    _seconds[whole] = micros
+    return micros
 
 
 #: Age in seconds up to which a flow_id of Suricata 6 is taken for one: of those since, one in 500 looks as young.
 _YOUNG = 60
 
 
-def session_id(flow_id: int, start: int) -> str:
+def session_id(flow_id: str, start: int) -> str:
     """An id that no other flow ever gets: flow_id and the second in which the flow began.
 
     flow_id alone comes again: of the start it has 15 bits of the second up to Suricata 6 and 3 bits since, beside a
