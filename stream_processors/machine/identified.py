@@ -4,7 +4,6 @@ Merging does not depend on the order of arrival. Source: session-semantics; hard
 sessions?" and "How long closed keys are kept".
 """
 
-from collections import deque
 from collections.abc import Mapping
 from heapq import nsmallest
 from itertools import islice
@@ -22,18 +21,9 @@ from stream_processors.machine.held import HeldOffsets
 from stream_processors.machine.limits import Limits
 from stream_processors.machine.lookups import Lookups
 from stream_processors.machine.merging import count, identify, names_more, says_more
-from stream_processors.machine.plain_sessions import (
-    PlainConnection,
-    begun_with,
-    decode_connection,
-    end_plainly,
-    ended_version,
-    opening_version,
-    short_version,
-)
 from stream_processors.machine.questions import Questions, Waiting, waiting_of
-from stream_processors.machine.recently_closed import RecentlyClosed
 from stream_processors.machine.revisions import next_revision
+from stream_processors.machine.session_memory import SessionMemory, Version, is_closed
 from stream_processors.machine.stored_session import StoredSession
 from stream_processors.machine.watermarks import SensorWatermarks
 
@@ -45,12 +35,6 @@ _NONE, _ENDED = EndReason.NONE, EndReason.DISCONNECT
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Session).decode
 
-#: Where a record as route writes it says what it is, and how activity, annotations and amendments begin there: to try
-#: them as plain records costs as much as reading them.
-_ACTION_AT, _ACTIVITY_BEGINS = len(b'{"action":"'), ord("a")
-
-#: Key and value of a message of ``sessions``, without headers.
-Version = tuple[bytes, bytes, tuple[()]]
 #: Records kept of one session that waits; more of them are only merged.
 _MOST_WAITING = 256
 
@@ -71,9 +55,6 @@ class IdentifiedSessions:
         self.limits = limits
         self.counters = counters
         self.now = 0
-        self._opened = 0
-        # Counted here and handed on once a batch.
-        self._applied = self._opened_total = self._closed_total = 0
         self._held = held
         self._lookups = lookups
         self._watermarks = watermarks
@@ -83,148 +64,50 @@ class IdentifiedSessions:
         self._asked = self._questions.open
         #: Records of sessions that nothing has opened yet, to be applied again on what a store knows.
         self._waiting: dict[bytes, list[Waiting]] = {}
-        self._sessions: dict[bytes, Session] = {}
-        self._changed: dict[bytes, Session] = {}
         #: Key that a store has just been asked about.
         self._told = b""
         self._deadlines = Deadlines(limits, boots)
-        #: Guessed closings and orphans that wait for late records, oldest first.
-        self._kept: deque[bytes] = deque()
-        #: Sessions of which nothing but a plain opening is known, since the versions were last taken: the opening and
-        #: its broker time. Most scanners close before that.
-        self._begun: dict[bytes, tuple[PlainConnection, int]] = {}
-        #: Sensor → earliest start of a session that cannot be over yet; asked anew after whatever may change it.
-        self._earliest: dict[str, int] = {}
-        #: Versions of those that did, and of those that ended plainly later.
-        self._short: list[Version] = []
-        self._ended: list[Version] = []
-        self._closed = RecentlyClosed(limits.max_closed, forgotten.add)
-        #: What may still change, as the bytes of its last version, longest untouched first: half of what objects need.
-        self._asleep: dict[bytes, bytes] = {}
-        #: The bytes of what is an object for the moment.
-        self._woken: dict[bytes, bytes] = {}
+        self.memory = SessionMemory(limits, counters, self._deadlines, watermarks, forgotten, self._asked)
 
     @property
     def waiting(self) -> int:
         """Records that wait for what a store knows of their key."""
         return self._questions.count
 
-    @property
-    def opened(self) -> int:
-        """Open sessions."""
-        return self._opened + len(self._begun)
-
-    def __len__(self) -> int:
-        return len(self._sessions) + len(self._begun) + len(self._asleep)
-
     def restore(self, key: bytes, session: Session | StoredSession, value: bytes = b"") -> None:
         """Take back a session from a store; ``value``: all of it as JSON, where ``session`` has not all of it."""
         if value and session.state is _OPEN and not session.held:
             # Perhaps a million of them.
-            self._asleep[key] = value
-            self._opened += 1
+            self.memory.asleep[key] = value
+            self.memory.count_reopened()
             self._deadlines.schedule(key, session)
             return
         if isinstance(session, Session):
             value = _encode(session)
         if session.end_reason in EVIDENCE:
-            self._closed.keep(key, value)
+            self.memory.keep_closed(key, value)
             return
         if session.end_reason is EndReason.SENSOR_RESTART:
             self._boots.add(session.sensor, restarted_at(session))
-            self._earliest.clear()
+            self.memory.times_moved()
         if session.held:
-            self._sessions[key] = _decode(value)
+            self.memory.objects[key] = _decode(value)
         else:
-            self._asleep[key] = value
+            self.memory.asleep[key] = value
         if session.state is _OPEN:
-            self._opened += 1
+            self.memory.count_reopened()
         else:
             self._deadlines.guessed(key, session.modified_at)
-            self._keep(key)
+            self.memory.keep_for_late(key)
         self._deadlines.schedule(key, session)
-
-    def take(self, key: bytes, value: bytes, broker_time: int) -> bool:
-        """Take a record as JSON if it is one of the two that nearly all are: the plain opening of a session that is
-        new, or the plain end of one that is open. False when it is another: then ``apply`` it.
-
-        Most of a worker's work is here, so nothing is called that can be written out. Raises msgspec.DecodeError.
-        """
-        try:
-            if value[_ACTION_AT] == _ACTIVITY_BEGINS:
-                return False
-            record = decode_connection(value)
-        except (IndexError, msgspec.ValidationError):
-            return False
-        action = record.action
-        begun = self._begun
-        if action is _CONNECT:
-            closed = self._closed
-            if (
-                key in begun
-                or key in self._sessions
-                or key in self._asleep
-                or key in closed.young
-                or key in closed.old
-                or key in self._asked
-            ):
-                return False
-            places = self._forgotten.places
-            if places and places[hash(key) & MASK] and key in self._forgotten:
-                return False
-            earliest = self._earliest.get(record.sensor)
-            if record.time < (self._earliest_of(record.sensor) if earliest is None else earliest):
-                return False
-            if not record.session_id:
-                return False
-            begun[key] = record, broker_time
-            return True
-        if action is not _DISCONNECT:
-            return False
-        opening = begun.get(key)
-        if opening is None:
-            return self._end_later(key, record, broker_time)
-        version = short_version(key, *opening, record, broker_time)
-        if version is None:
-            return False
-        del begun[key]
-        self._short.append((key, version, ()))
-        self._closed.keep(key, version)
-        return True
-
-    def _end_later(self, key: bytes, record: PlainConnection, broker_time: int) -> bool:
-        """End a session whose opening has been published, or of which more is known. False when there is more to it;
-        nothing has changed then."""
-        value = self._asleep.get(key)
-        if value is None:
-            session = self._sessions.get(key)
-            if session is None or session.flags or not end_plainly(session, record, broker_time):
-                return False
-            self._changed[key] = session
-        else:
-            version = ended_version(value, record, broker_time)
-            if version is None:
-                return False
-            del self._asleep[key]
-            self._deadlines.forget(key)
-            self._ended.append((key, version, ()))
-            self._closed.keep(key, version)
-        self._applied += 1
-        self._closed_total += 1
-        self._opened -= 1
-        return True
-
-    def _earliest_of(self, sensor: str) -> int:
-        earliest = self._earliest[sensor] = self._deadlines.earliest(sensor, self._watermarks.of(sensor))
-        return earliest
 
     def apply(self, key: bytes, record: Connection, broker_time: int, offset: int, ends: bool = False) -> bool:
         """Merge one record; false when it had been applied before. ``ends``: its session's end comes right behind."""
         action = record.action
-        begun = self._begun.pop(key, None)
+        begun = self.memory.begun.pop(key, None)
         if begun is not None:
-            session: Session | None = self._settle(key, *begun)
-        elif (session := self._sessions.get(key)) is None and (session := self._recall(key)) is None:
+            session: Session | None = self.memory.begin(key, *begun)
+        elif (session := self.memory.find(key)) is None:
             if self._asked and key in self._asked:
                 return self._questions.ask(key, record, broker_time, offset)
             places = self._forgotten.places
@@ -245,7 +128,7 @@ class IdentifiedSessions:
                 identify(session, record)
             if broker_time > session.modified_at:
                 session.modified_at = broker_time
-        self._applied += 1
+        self.memory.applied += 1
         if action is _DISCONNECT:
             self._disconnect(key, session, record)
         elif action is _CONNECT or (record.opens and action is _ACTIVITY):
@@ -260,7 +143,7 @@ class IdentifiedSessions:
             if len(waiting) < _MOST_WAITING:
                 waiting.append((record, broker_time, offset))
         if not floor:
-            self._changed[key] = session
+            self.memory.changed[key] = session
             if not ends:
                 self._judge(key, session)
         return True
@@ -273,7 +156,7 @@ class IdentifiedSessions:
                 self.restore(key, found)
             self._go_on(key, asked)
             return
-        session = self._sessions.get(key)
+        session = self.memory.objects.get(key)
         if session is None or not (session.held or self._held.holds(key)):
             return
         if found is None or found.held:
@@ -282,54 +165,22 @@ class IdentifiedSessions:
         waiting = self._waiting.pop(key, []) or waiting_of(session)
         self._held.release(key)
         self._deadlines.cancel(key)
-        self._changed.pop(key, None)
-        self._sessions.pop(key, None)
-        self._asleep.pop(key, None)
+        self.memory.changed.pop(key, None)
+        self.memory.objects.pop(key, None)
+        self.memory.asleep.pop(key, None)
         self.restore(key, found)
         self._go_on(key, waiting)
 
     def judge(self, key: bytes) -> None:
         """End what an answer brought back if it was due before the answer came: no record may have changed it."""
-        session = self._wake(key) if key in self._asleep else self._sessions.get(key)
+        session = self.memory.wake(key) if key in self.memory.asleep else self.memory.objects.get(key)
         if session is not None and not self._held.holds(key):
             self._judge(key, session)
-
-    @property
-    def awake(self) -> int:
-        """Sessions that are objects now, most of them until the versions are taken."""
-        return len(self._sessions)
-
-    def knows(self, key: bytes) -> bool:
-        """Whether memory has the session."""
-        return key in self._sessions or key in self._begun or key in self._asleep or key in self._closed
-
-    def let_go(self, key: bytes) -> None:
-        """Others judge this session from now on."""
-        if key in self._closed:
-            self._closed.take(key)
-
-    def _recall(self, key: bytes) -> Session | None:
-        """A session that is no object now; None when memory does not have it."""
-        if key in self._asleep:
-            return self._wake(key)
-        closed = self._closed
-        if key in closed.young or key in closed.old:
-            return self._awake(key, closed.take(key))
-        return None
-
-    def _wake(self, key: bytes) -> Session:
-        """An object again, for as long as this record or this batch takes."""
-        return self._awake(key, self._asleep.pop(key))
-
-    def _awake(self, key: bytes, value: bytes) -> Session:
-        self._woken[key] = value
-        session = self._sessions[key] = _decode(value)
-        return session
 
     def _go_on(self, key: bytes, waiting: list[Waiting]) -> None:
         """Apply what waited for an answer; nobody is asked again."""
         self._told = key
-        if key in self._sessions or key in self._asleep:
+        if key in self.memory.objects or key in self.memory.asleep:
             self._deadlines.guessed(key, self.now)
         for record, broker_time, offset in waiting:
             if record.action is _COMPLETE:
@@ -353,19 +204,19 @@ class IdentifiedSessions:
         if not amending.write(session, record, broker_time):
             self.counters.add("connections_repeated_total")
             return False
-        self._applied += 1
+        self.memory.applied += 1
         floor = self._held.holds(key)
         if floor or session.held:
             # It waits for its opening, though the API saw a session: the store has it.
             self._waiting.setdefault(key, []).append((record, broker_time, offset))
             self._lookups.ask(key)
         if not floor:
-            self._changed[key] = session
+            self.memory.changed[key] = session
         return True
 
     def complete(self, key: bytes, record: Connection, broker_time: int, offset: int) -> None:
         """Start and end in one record, counted as one event. ``record.key``: its key, if that is not made of its id."""
-        if not self.knows(key):
+        if not self.memory.knows(key):
             asked = key in self._asked and self._questions.ask(key, record, broker_time, offset)
             if asked or self._must_ask(key, record, broker_time, offset):
                 return
@@ -373,9 +224,8 @@ class IdentifiedSessions:
         record.action = _CONNECT
         record.time = record.started if record.started is not None else record.time
         if self.apply(key, record, broker_time, offset, ends=True):
-            self._settle_all()
             record.time, record.kind = ended_at, kind
-            session = self._sessions[key]
+            session = self.memory.objects[key]
             if record.key:
                 session.key = record.key
             self._disconnect(key, session, record)
@@ -383,83 +233,21 @@ class IdentifiedSessions:
             session.revision = next_revision(session, ended_at, 0)
 
     def take_versions(self) -> list[Version]:
-        """Latest version of every session that changed; sets the timers of those that may still end by themselves.
-
-        All but what waits for its opening leaves memory as an object and stays as the bytes of its version: thousands
-        of objects that die in another order than they were made cost more than all the rest.
-        """
+        """Latest version of every session that changed."""
         self._evict_surplus()
-        self._earliest.clear()
-        versions, self._short = self._short, []
-        begun, self._begun = self._begun, {}
-        self._applied += 2 * len(versions) + len(begun)
-        self._opened_total += len(versions) + len(begun)
-        self._closed_total += len(versions)
-        self._opened += len(begun)
-        versions += self._ended
-        self._ended.clear()
-        closed, asleep = self._closed, self._asleep
-        for key, (record, broker_time) in begun.items():
-            value = asleep[key] = opening_version(key, record, broker_time)
-            versions.append((key, value, ()))
-            self._deadlines.schedule_opening(key, record.sensor, record.protocol, record.time)
-        sessions = self._sessions
-        for key, session in self._changed.items():
-            value = _encode(session)
-            versions.append((key, value, ()))
-            if session.end_reason in EVIDENCE:
-                closed.keep(key, value)
-                del sessions[key]
-                self._deadlines.forget(key)
-            else:
-                # Timers only for what outlives its batch: most short sessions never need one.
-                self._deadlines.schedule(key, session)
-                if not session.held:
-                    asleep[key] = value
-                    del sessions[key]
-        self._changed.clear()
-        for key, value in self._woken.items():
-            # Woken for nothing, by a repeated record for instance: its bytes are as they were.
-            unchanged = sessions.get(key)
-            if unchanged is not None and not unchanged.held:
-                del sessions[key]
-                if unchanged.end_reason in EVIDENCE:
-                    closed.keep(key, value)
-                else:
-                    asleep[key] = value
-        self._woken.clear()
-        self.counters.add("connections_applied_total", self._applied)
-        self.counters.add("sessions_opened_total", self._opened_total)
-        self.counters.add("sessions_closed_total", self._closed_total)
-        self._applied = self._opened_total = self._closed_total = 0
-        return versions
+        return self.memory.take_versions()
 
     def _begin(self, key: bytes, record: Connection, broker_time: int, ends: bool) -> None:
         """Nothing is known of this session, and it begins."""
-        session = self._settle(key, record, broker_time)
+        session = self.memory.begin(key, record, broker_time)
         if says_more(record):
             identify(session, record)
         if not ends:
             self._judge(key, session)
         self._evict_surplus()
 
-    def _settle_all(self) -> None:
-        """Make a session of everything that has begun."""
-        begun, self._begun = self._begun, {}
-        for key, (record, broker_time) in begun.items():
-            self._settle(key, record, broker_time)
-
-    def _settle(self, key: bytes, record: Connection | PlainConnection, broker_time: int) -> Session:
-        """The session that has begun with this record."""
-        self._applied += 1
-        self._opened += 1
-        self._opened_total += 1
-        session = self._sessions[key] = self._changed[key] = begun_with(key, record, broker_time)
-        return session
-
     def _began(self, session: Session) -> None:
-        self._opened += 1
-        self._opened_total += 1
+        self.memory.count_opened()
         self._evict_surplus()
 
     def _await(self, key: bytes, record: Connection, broker_time: int, offset: int) -> Session:
@@ -475,7 +263,7 @@ class IdentifiedSessions:
         )
         identify(session, record)
         count(session, record)
-        self._sessions[key] = session
+        self.memory.objects[key] = session
         if record.action is _ACTIVITY and record.opens:
             session.started_at = record.time if record.first_time is None else record.first_time
             session.opened_by = record.record_id
@@ -553,64 +341,44 @@ class IdentifiedSessions:
         session.last_activity_at = max(session.last_activity_at, record.last_time or record.time)
         if session.end_reason in GUESSES:
             reopen(session)
-            self._opened += 1
+            self.memory.count_reopened()
             self.counters.add("session_corrected_total")
 
     def _close(self, key: bytes, session: Session, reason: EndReason, ended_at: int) -> None:
         if session.end_reason is _NONE:
-            self._opened -= 1
-            self._closed_total += 1
+            self.memory.count_closed()
         close(session, reason, ended_at)
         if reason not in EVIDENCE:
-            self._keep(key)
-
-    def _keep(self, key: bytes) -> None:
-        """Remember a closed session for late records, and forget the oldest beyond the limit."""
-        kept = self._kept
-        kept.append(key)
-        if len(kept) > self.limits.max_kept:
-            oldest = kept.popleft()
-            if _is_closed(self._asleep.get(oldest, b"")):
-                self._forget(oldest)
-
-    def _forget(self, key: bytes) -> None:
-        self._drop(key)
-        self._forgotten.add((key,))
-
-    def _drop(self, key: bytes) -> None:
-        self._deadlines.forget(key)
-        self._changed.pop(key, None)
-        self._sessions.pop(key, None)
-        self._asleep.pop(key, None)
+            self.memory.keep_for_late(key)
 
     def set_timers(self, watermarks: Mapping[str, int]) -> None:
         """Before ``expire`` for these sensors: what has changed since the versions were last taken has no timer yet."""
-        self._earliest.clear()
-        for key, session in self._changed.items():
+        self.memory.times_moved()
+        for key, session in self.memory.changed.items():
             if session.sensor in watermarks and session.end_reason not in EVIDENCE:
                 self._deadlines.schedule(key, session)
         late = [
             (key, *begun)
-            for key, begun in self._begun.items()
+            for key, begun in self.memory.begun.items()
             if self._deadlines.may_be_over(begun[0].sensor, begun[0].time, watermarks.get(begun[0].sensor, 0))
         ]
         for key, record, broker_time in late:
-            del self._begun[key]
-            self._deadlines.schedule(key, self._settle(key, record, broker_time))
+            del self.memory.begun[key]
+            self._deadlines.schedule(key, self.memory.begin(key, record, broker_time))
 
     def expire(self, sensor: str, watermark: int) -> None:
         """Do what is due for the sessions of ``sensor`` at ``watermark`` (microseconds UTC)."""
         for key in self._deadlines.due(sensor, watermark):
-            value = self._asleep.get(key, b"")
-            if _is_closed(value):
+            value = self.memory.asleep.get(key, b"")
+            if is_closed(value):
                 if self._deadlines.is_kept(key, self.now):
                     # Event time runs ahead of processing in an import: look again a little later.
                     self._deadlines.look_again(key, sensor, watermark)
                 else:
-                    self._forget(key)
+                    self.memory.forget(key)
             elif value:
-                self._expire_open(key, self._wake(key), watermark)
-            elif (session := self._sessions.get(key)) is not None:
+                self._expire_open(key, self.memory.wake(key), watermark)
+            elif (session := self.memory.objects.get(key)) is not None:
                 if session.held or self._held.holds(key):
                     self.stop_waiting(key)
                 elif session.state is _OPEN:
@@ -620,7 +388,7 @@ class IdentifiedSessions:
 
     def stop_waiting(self, key: bytes) -> None:
         """Grace is over for a session that nothing has opened: ask the store, or give it up."""
-        session = self._sessions.get(key)
+        session = self.memory.objects.get(key)
         if session is not None and not self._lookups.ask(key):
             self._give_up_waiting(key, session)
 
@@ -630,7 +398,7 @@ class IdentifiedSessions:
             self._guess(key, session, end)
         elif (interim := self._deadlines.take_interim(key, session, watermark)) is not None:
             session.revision = next_revision(session, interim, 0)
-            self._changed[key] = session
+            self.memory.changed[key] = session
         self._deadlines.schedule(key, session)
 
     def _guess(self, key: bytes, session: Session, end: tuple[int, EndReason]) -> None:
@@ -639,45 +407,47 @@ class IdentifiedSessions:
         self._deadlines.guessed(key, max(self.now, session.modified_at))
         self._close(key, session, reason, session.last_activity_at)
         session.revision = next_revision(session, deadline)
-        self._changed[key] = session
+        self.memory.changed[key] = session
 
     def _give_up_waiting(self, key: bytes, session: Session) -> None:
         self._waiting.pop(key, None)
         if self._held.release(key):
             # Activity or facts of a session that nobody opened: stored as events, they open nothing.
-            self._drop(key)
+            self.memory.drop(key)
             return
         session.held = False
         session.revision = next_revision(session, session.last_activity_at + self.limits.grace)
         self._deadlines.guessed(key, self.now)
         self.counters.add("sessions_orphaned_total")
-        self._changed[key] = session
-        self._keep(key)
+        self.memory.changed[key] = session
+        self.memory.keep_for_late(key)
 
     def _evict_surplus(self) -> None:
         """More open sessions than the limit: close the longest idle ones, one in a hundred at once."""
-        surplus = self.opened - self.limits.max_open
+        surplus = self.memory.opened - self.limits.max_open
         if surplus <= 0:
             return
-        self._settle_all()
+        self.memory.settle_all()
         surplus = max(surplus, self.limits.max_open // 100)
-        idle = list(islice((key for key, value in self._asleep.items() if not _is_closed(value)), surplus))
+        idle = list(islice((key for key, value in self.memory.asleep.items() if not is_closed(value)), surplus))
         for key in idle:
-            self._wake(key)
-        opened = (item for item in self._sessions.items() if item[1].state is _OPEN and not self._held.holds(item[0]))
+            self.memory.wake(key)
+        opened = (
+            item for item in self.memory.objects.items() if item[1].state is _OPEN and not self._held.holds(item[0])
+        )
         for key, session in nsmallest(surplus, opened, key=lambda item: item[1].last_activity_at):
             self.counters.add("sessions_evicted_total")
             self._guess(key, session, (session.last_activity_at, EndReason.EVICTED))
 
     def sensor_started(self, sensor: str) -> None:
         """A restart of this sensor has become known: end what it ended."""
-        self._earliest.clear()
-        self._settle_all()
+        self.memory.times_moved()
+        self.memory.settle_all()
         begins = _encode((sensor,))[:-1] + b","
         # Those that were taken for idle, too: the restart may have come before that.
-        for key in [key for key in self._asleep if key.startswith(begins)]:
-            self._judge(key, self._wake(key))
-        for key, session in list(self._sessions.items()):
+        for key in [key for key in self.memory.asleep if key.startswith(begins)]:
+            self._judge(key, self.memory.wake(key))
+        for key, session in list(self.memory.objects.items()):
             if session.sensor == sensor and not self._held.holds(key):
                 self._judge(key, session)
 
@@ -701,9 +471,3 @@ class IdentifiedSessions:
 def _ends_later(record: Connection, ended_at: int, closed_by: str) -> bool:
     """Of two closings the later counts; of one time, any order that is always the same."""
     return record.time > ended_at or (record.time == ended_at and record.record_id < closed_by)
-
-
-def _is_closed(value: bytes) -> bool:
-    """Whether these are the bytes of a session that has ended. Attributes, which may say anything, come after that;
-    quotes within other values are escaped."""
-    return value.find(b'"state":"closed"', 0, value.find(b'"attributes":{')) >= 0

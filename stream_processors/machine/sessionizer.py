@@ -14,10 +14,11 @@ from stream_processors.machine import amending
 from stream_processors.machine.boots import Boots
 from stream_processors.machine.forgotten import Forgotten
 from stream_processors.machine.held import HeldOffsets
-from stream_processors.machine.identified import IdentifiedSessions, Version
+from stream_processors.machine.identified import IdentifiedSessions
 from stream_processors.machine.limits import Limits
 from stream_processors.machine.lookups import Lookups
 from stream_processors.machine.pairing import PairedSessions
+from stream_processors.machine.session_memory import Version
 from stream_processors.machine.stored_session import StoredSession
 from stream_processors.machine.timeline import recorded_id
 from stream_processors.machine.watermarks import SensorWatermarks
@@ -56,21 +57,21 @@ class Sessionizer:
         self._identified = IdentifiedSessions(limits, *shared)
         self._paired = PairedSessions(limits, *shared)
         #: ``take(key, value, broker_time)``, see there: to be tried before a record is decoded for ``apply``.
-        self.take = self._identified.take
+        self.take = self._identified.memory.take
 
     def __len__(self) -> int:
         """Sessions and keys in memory."""
-        return len(self._identified) + len(self._paired)
+        return len(self._identified.memory) + len(self._paired)
 
     @property
     def open_sessions(self) -> int:
         """Open sessions with an id of their own."""
-        return self._identified.opened
+        return self._identified.memory.opened
 
     @property
     def awake(self) -> int:
         """Sessions with an id that take the room of an object, until the versions are taken or their opening comes."""
-        return self._identified.awake
+        return len(self._identified.memory.objects)
 
     @property
     def is_waiting(self) -> bool:
@@ -180,7 +181,7 @@ class Sessionizer:
             if is_flow_key(key):
                 # From here on they stand on the line of their key.
                 for session in found:
-                    self._identified.let_go(_own_key(session))
+                    self._identified.memory.let_go(_own_key(session))
             self._paired.resolve(key, found)
         else:
             self._identified.resolve(key, found[-1] if found else None)
@@ -203,7 +204,7 @@ class Sessionizer:
         too."""
         self._writes.settle(write)
         record = write.record
-        known = [one for one in found if self._identified.knows(_own_key(one))]
+        known = [one for one in found if self._identified.memory.knows(_own_key(one))]
         matched = self._paired.write(write, [one for one in found if one not in known])
         for session in known:
             if record.session_id or may_remove(write, session, found):
@@ -216,7 +217,7 @@ class Sessionizer:
         record = write.record
         if record.session_id and not self._writes.wait_for(write.key):
             own = _own_key(record)
-            if self._identified.knows(own):
+            if self._identified.memory.knows(own):
                 # A complete record made it: it takes no part in pairing.
                 self._identified.apply(own, record, write.broker_time, write.offset)
                 return
