@@ -63,6 +63,11 @@ class Owned:
         return self._task is not None
 
     @property
+    def _has_ended(self) -> bool:
+        """A block was refused or failed: settling one behind it would move the offset over it."""
+        return self.fenced or self.failure is not None
+
+    @property
     def idle(self) -> bool:
         """Everything that was read is settled."""
         return self._task is None and self.spool.since is None
@@ -74,11 +79,11 @@ class Owned:
         return len(self.spool) + rows, self.spool.bytes + size
 
     def due_in(self, now: float, interval: float) -> float | None:
-        """Seconds until the next block may begin; None while nothing waits, a block is under way, or at the end.
+        """Seconds until the next block may begin; None while nothing waits, a block is under way, or none may follow.
 
         A partition that was quiet for the interval waits for nothing: its first record is inserted at once.
         """
-        if self._task is not None or self.spool.since is None or self._closing or self.fenced:
+        if self._task is not None or self.spool.since is None or self._closing or self._has_ended:
             return None
         if self.is_full:
             return 0.0
@@ -105,8 +110,8 @@ class Owned:
         self.spool.add(reading.rows, reading.offsets, fetched.records, size_of(fetched.records), end, time.monotonic())
 
     def start_block(self) -> None:
-        """Begin the next block, if there is one and none is under way."""
-        if self._task is not None or self.fenced:
+        """Begin the next block, if there is one, none is under way, and none has failed."""
+        if self._task is not None or self._has_ended:
             return
         now = time.monotonic()
         block = self.spool.cut(self._flush_rows, BLOCK_BYTES, time.time_ns() // 1_000_000, now)
@@ -139,7 +144,7 @@ class Owned:
         """Wait for the block under way, with ``everything`` for all that waits too; then give up what is left."""
         self._closing = True
         deadline = time.monotonic() + seconds
-        while not self.idle and self.failure is None and not self.fenced:
+        while not self.idle and not self._has_ended:
             if self._task is None:
                 if not everything:
                     break

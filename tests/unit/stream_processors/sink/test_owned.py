@@ -133,6 +133,24 @@ async def test_fenced_is_announced_and_no_further_block_begins() -> None:
     assert not owned.busy
 
 
+async def test_after_a_failure_no_further_block_begins() -> None:
+    """Its settling would move the offset over the block that failed."""
+    store = Store()
+    store.open.set()
+    store.error = RuntimeError("nobody foresaw it")
+    owned, ended = owned_by(store, flush_rows=5)
+    await owned.take(fetched(0, 12))
+    owned.start_block()
+    await settle(owned)
+    assert owned.failure is store.error
+    assert ended == [owned]
+    store.error = None
+    assert owned.due_in(1e9, INTERVAL) is None
+    owned.start_block()
+    assert not owned.busy
+    assert owned.ledger.done == 0
+
+
 async def test_finishing_everything_settles_what_waits_too() -> None:
     store = Store()
     store.open.set()
