@@ -444,9 +444,10 @@ class IdentifiedSessions:
         self.memory.times_moved()
         self.memory.settle_all()
         begins = _encode((sensor,))[:-1] + b","
-        # Those that were taken for idle, too: the restart may have come before that.
+        # Those that were taken for idle, too: the restart may have come before that. All before the first is judged:
+        # its end may let go of another.
         for key in [key for key in self.memory.asleep if key.startswith(begins)]:
-            self._judge(key, self.memory.wake(key))
+            self.memory.wake(key)
         for key, session in list(self.memory.objects.items()):
             if session.sensor == sensor and not self._held.holds(key):
                 self._judge(key, session)

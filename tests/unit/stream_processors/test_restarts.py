@@ -8,6 +8,8 @@ import pytest
 from schemas.records import Action, Connection, EndReason
 from schemas.times import MINUTE
 from stream_processors.machine.boots import Boots
+from stream_processors.machine.limits import limits_of
+from stream_processors.machine.sessionizer import Sessionizer
 from tests.unit.stream_processors.machine import Machine, activity, amend, at, connect, disconnect
 
 BARE = {"protocol": "tcp", "client_ip": "203.0.113.7", "client_port": 4022, "server_ip": "10.0.0.1", "server_port": 22}
@@ -25,6 +27,18 @@ def test_of_two_restarts_the_first_ended_the_session_in_every_order(fields: dict
     for order in permutations(records):
         (session,) = Machine().feed(*(msgspec.structs.replace(one) for one in order)).sessions
         assert (session.end_reason, session.ended_at) == (EndReason.SENSOR_RESTART, at(10)), order
+
+
+def test_a_restart_ends_what_is_open_where_memory_has_no_room_for_more_that_wait_for_late_records() -> None:
+    """Its own ending lets go of others of the same sensor, which are about to be judged, too."""
+    machine = Machine()
+    machine.machine = Sessionizer(msgspec.structs.replace(limits_of(machine.settings), max_kept=3))
+    machine.feed(connect(at(40.9), "open")).feed(*(connect(at(10), f"idle-{number}") for number in range(3)))
+    machine.reach(at(41))
+    machine.feed(restart(at(41.1)))
+    ends = {session.session_id: session.end_reason for session in machine.sessions}
+    idle = {f"idle-{number}": EndReason.IDLE_TIMEOUT for number in range(3)}
+    assert ends == {"open": EndReason.SENSOR_RESTART, **idle}
 
 
 @pytest.mark.parametrize("fields", KEYS[:2])
