@@ -194,7 +194,7 @@ def begun_with(key: bytes, record: Connection | PlainConnection, broker_time: in
 
 
 def end_plainly(session: Session | PlainSession, record: PlainConnection, broker_time: int) -> bool:
-    """End an open session without flags by one new record, a disconnect; ``broker_time``: microseconds UTC.
+    """End an open session, neither flagged nor removed, by one new record, a disconnect; ``broker_time``: µs UTC.
 
     False when there is more to it; nothing has changed then.
     """

@@ -142,7 +142,9 @@ class SessionMemory:
         value = self.asleep.get(key)
         if value is None:
             session = self.objects.get(key)
-            if session is None or session.flags or not end_plainly(session, record, broker_time):
+            if session is None or session.flags or session.removed:
+                return False
+            if not end_plainly(session, record, broker_time):
                 return False
             self.changed[key] = session
         else:
@@ -154,8 +156,7 @@ class SessionMemory:
             self._ended.append((key, version, ()))
             self._closed.keep(key, version)
         self.applied += 1
-        self._closed_total += 1
-        self._opened -= 1
+        self.count_closed()
         return True
 
     def _earliest_of(self, sensor: str) -> int:
@@ -201,8 +202,7 @@ class SessionMemory:
     def begin(self, key: bytes, record: Connection | PlainConnection, broker_time: int) -> Session:
         """The session that has begun with this record."""
         self.applied += 1
-        self._opened += 1
-        self._opened_total += 1
+        self.count_opened()
         session = self.objects[key] = self.changed[key] = begun_with(key, record, broker_time)
         return session
 

@@ -93,6 +93,7 @@ def last_version(records: list[Connection], way: str) -> tuple[Session, Counters
         [opening(), opening(action=Action.ACTIVITY, positions=[70_000]), closing()],
         [opening(), closing(), closing(record_id="r3", time=_START + 9_000_000, positions=[140_000])],
         [opening(), closing(), opening(action=Action.ANNOTATE, user="root", positions=[140_000])],
+        [opening(), opening(action=Action.REMOVE, time=_START + SECOND), closing()],
         [opening(), opening(action=Action.AMEND, amend=Amendment(paused=True), positions=[140_000]), closing()],
     ],
 )
