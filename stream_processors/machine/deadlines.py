@@ -20,8 +20,6 @@ class Deadlines:
         self._limits = limits
         self._boots = boots
         self._wheels = Wheels()
-        #: Protocol → when something is due first for a session that has only begun, from its start on.
-        self._first: dict[str, int] = {}
         #: Event time of the next interim version, once the first has been due.
         self._interim: dict[bytes, int] = {}
         #: Processing time of a guessed close.
@@ -29,19 +27,12 @@ class Deadlines:
 
     def schedule(self, key: bytes, session: Session | StoredSession) -> None:
         """Set the deadline that follows from the session as it is now."""
-        deadline = self._deadline(key, session)
-        if deadline < _NEVER:
-            self._wheels.set(session.sensor, key, deadline)
+        self._set(session.sensor, key, self._deadline(key, session))
 
     def schedule_opening(self, key: bytes, sensor: str, protocol: str, start: int) -> None:
         """The same for a session of which nothing is known but that it began at ``start``."""
-        first = self._first.get(protocol)
-        if first is None:
-            idle, longest, grace = self._limits.idle_of(protocol), self._limits.max_duration, self._limits.grace
-            due = (self._limits.interim, idle and idle + grace, longest and longest + grace)
-            first = self._first[protocol] = min(filter(None, due), default=_NEVER)
-        if first < _NEVER:
-            self._wheels.set(sensor, key, start + first)
+        idle, longest = self._limits.idle_of(protocol), self._limits.max_duration
+        self._set(sensor, key, self._open_deadline(key, start, start, idle, longest))
 
     def wait_grace(self, key: bytes, sensor: str, since: int) -> None:
         """Something waits for its opening since ``since``."""
@@ -107,12 +98,21 @@ class Deadlines:
         if session.state is _CLOSED:
             return session.last_activity_at + 2 * idle + grace
         start = session.started_at if session.started_at is not None else session.last_activity_at
+        return self._open_deadline(key, start, session.last_activity_at, idle, longest)
+
+    def _open_deadline(self, key: bytes, start: int, last: int, idle: int, longest: int) -> int:
+        """Of an open session; ``last`` is its last sign of life."""
+        grace = self._limits.grace
         deadline = self._interim.get(key, start + self._limits.interim) if self._limits.interim else _NEVER
         if idle:
-            deadline = min(deadline, session.last_activity_at + idle + grace)
+            deadline = min(deadline, last + idle + grace)
         if longest:
             deadline = min(deadline, start + longest + grace)
         return deadline
+
+    def _set(self, sensor: str, key: bytes, deadline: int) -> None:
+        if deadline < _NEVER:
+            self._wheels.set(sensor, key, deadline)
 
     def _limits_of(self, session: Session | StoredSession) -> tuple[int, int]:
         """Idle limit and longest duration; devices have neither."""
