@@ -77,16 +77,13 @@ def _replace_times(event: Event, broker_time: int) -> None:
 
 def _bound_times(connection: Connection, broker_time: int) -> None:
     """The same for the connection record of the event."""
-    earliest, latest = EARLIEST, LATEST
-    if not earliest <= connection.time <= latest:
+    if not EARLIEST <= connection.time <= LATEST:
         connection.time = broker_time
-    started, ended = connection.started, connection.ended
-    if started is not None and not earliest <= started <= latest:
+    if connection.started is not None and not EARLIEST <= connection.started <= LATEST:
         connection.started = None
-    if ended is not None and not earliest <= ended <= latest:
+    if connection.ended is not None and not EARLIEST <= connection.ended <= LATEST:
         connection.ended = None
-    first, last = connection.first_time, connection.last_time
-    if first is not None and not earliest <= first <= latest:
+    if connection.first_time is not None and not EARLIEST <= connection.first_time <= LATEST:
         connection.first_time = connection.time
-    if last is not None and not earliest <= last <= latest:
+    if connection.last_time is not None and not EARLIEST <= connection.last_time <= LATEST:
         connection.last_time = connection.time

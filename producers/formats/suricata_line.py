@@ -1,5 +1,6 @@
 """One line of Suricata's eve.json as msgspec reads it, and which session it belongs to."""
 
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -12,7 +13,6 @@ from schemas.times import SECOND, parse_time
 
 #: Where the six digits after the second stand in ``2018-07-05T15:01:09.820360-0400``.
 _FRACTION, _FRACTION_END = 20, 26
-_MOST_SECONDS = 4096
 
 FlowId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -121,10 +121,8 @@ def micros_of_text(text: str) -> int | None:
     """
     digits = text[_FRACTION:_FRACTION_END]
     if digits.isdigit():
-        whole = text[:_FRACTION] + text[_FRACTION_END:]
-        second = _seconds.get(whole)
         try:
-            return (_read_second(whole) if second is None else second) + int(digits)
+            return _whole_second(text[:_FRACTION] + text[_FRACTION_END:]) + int(digits)
         except (ValueError, OverflowError):
             # Another number of digits, or no time at all.
             pass
@@ -134,19 +132,13 @@ def micros_of_text(text: str) -> int | None:
         return None
 
 
-#: Seconds read lately, a dot between them and their zone, in microseconds UTC.
-_seconds: dict[str, int] = {}
-
-
-def _read_second(whole: str) -> int:
-    second, zone = whole[: _FRACTION - 1], whole[_FRACTION:]
-    if whole[_FRACTION - 1] != "." or zone[:1] not in ("+", "-", "Z"):
-        raise ValueError(whole)
-    micros = parse_time(second + zone)
-    if len(_seconds) >= _MOST_SECONDS:
-        _seconds.clear()
-    _seconds[whole] = micros
-    return micros
+@lru_cache(maxsize=4096)
+def _whole_second(text: str) -> int:
+    """Of a time from which the digits behind the dot were taken."""
+    second, dot, zone = text[: _FRACTION - 1], text[_FRACTION - 1], text[_FRACTION:]
+    if dot != "." or zone[:1] not in ("+", "-", "Z"):
+        raise ValueError(text)
+    return parse_time(second + zone)
 
 
 #: Age in seconds up to which a flow_id of Suricata 6 is taken for one: of those since, one in 500 looks as young.
