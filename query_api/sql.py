@@ -15,7 +15,7 @@ from query_api.shapes import Shape
 _NUMBERS = {"output_format_json_quote_64bit_integers": "0", "output_format_json_escape_forward_slashes": "0"}
 
 
-#: Names of rows whose versions are merged alone. To look each row of the table up among more of them takes as long as
+#: Keys of rows whose versions are merged alone. To look each row of the table up among more of them takes as long as
 #: to merge all. Skip indexes were used when they were looked for.
 _SOME = {"max_rows_in_set": "50000", "set_overflow_mode": "throw", "use_skip_indexes_if_final": "0"}
 
@@ -216,8 +216,8 @@ def of_few(statement: Statement, source: Source, filter: Filter, span: Span | No
     if filter.of_keys:
         # It finds the keys by itself, and is not to be worked out twice.
         return statement
-    name = source.keys[-1]
-    passing = f"{name} IN (SELECT {name} FROM {source.table}{where(source, filter, span)})"  # noqa: S608
+    keys = ", ".join(source.keys)
+    passing = f"({keys}) IN (SELECT {keys} FROM {source.table}{where(source, filter, span)})"  # noqa: S608
     plain = f"{source.rows}{where(source, filter, span)}"
     few = f"{source.rows}{where(source, filter, span, passing)}"
     return msgspec.structs.replace(

@@ -1,4 +1,5 @@
 -- Versions of sessions; the highest revision of (sensor, session_id) wins. No partitions: a start can be corrected.
+-- Sessions are looked up by their keys more than they are read in order: small granules (docs/decisions/0015).
 CREATE TABLE IF NOT EXISTS {database}.sessions {on_cluster}
 (
     session_id       String                          COMMENT 'The sensor''s own id, else made of the session key and its opening',
@@ -52,5 +53,5 @@ CREATE TABLE IF NOT EXISTS {database}.sessions {on_cluster}
 ENGINE = {replicated}ReplacingMergeTree(revision)
 ORDER BY (sensor, session_id)
 TTL toDateTime(modified_at) + INTERVAL {sessions_ttl_days} DAY
-SETTINGS non_replicated_deduplication_window = {deduplication_window}
+SETTINGS non_replicated_deduplication_window = {deduplication_window}, index_granularity = 1024
 COMMENT 'Versions of sessions; read sessions_current or sessions_all';
