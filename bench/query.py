@@ -52,6 +52,8 @@ _RANDOM = "cityHash64({0}, 1) AS n1, cityHash64({0}, 2) AS n2, " + ", ".join(
 )
 _FROM = "FROM (SELECT number, {} FROM numbers({{first:UInt64}}, {{count:UInt64}}))"
 _TIME = "{begin:DateTime64(6, 'UTC')} + toIntervalMicrosecond(number * {step:UInt64}"
+#: Sensors that watch devices, as NetAlertX does: two of twenty-four.
+_DEVICES = "n1 % 6 = 5 AND n2 % {each:UInt64} < intDiv({each:UInt64}, 2)"
 _SENSOR = f"concat({_NAMES}[1 + n1 % 6], toString(n2 % {{each:UInt64}}))"
 
 _EVENTS = f"""
@@ -71,13 +73,13 @@ SELECT lower(hex(number)), {_SENSOR}, if(n3 % 10 = 0, 'open', 'closed') AS now,
     {_TIME}) AS began,
     if(now = 'open', NULL, began + toIntervalMicrosecond(n3 % 100000000)) AS closed, coalesce(closed, began),
     if(now = 'open', NULL, n3 % 100000000 / 1e6), {_PROTOCOLS}[1 + n1 % 6], concat('203.0.', toString(n3 % 256), '.1'),
-    1024 + n3 % 60000, '10.0.0.5', 22, if(n4 % 10 = 0, concat('aa:bb:cc:00:00:', lower(hex(toUInt8(n5 % 200)))), ''),
+    1024 + n3 % 60000, '10.0.0.5', 22, if({_DEVICES}, concat('aa:bb:cc:00:00:', lower(hex(toUInt8(n5 % 200)))), ''),
     'root', 10, {{revision:UInt64}}, {{revision:UInt64}}, began, began
 {_FROM.format(_RANDOM.format("number"))}"""
 
 
 def fill(settings: Settings, events: int, sessions: int, sensors: int) -> None:
-    """The events in blocks; the sessions, each in two versions, a tenth of them of devices."""
+    """The events in blocks; the sessions, each in two versions, a twelfth of them of devices."""
     store = settings.clickhouse
     client = clickhouse_connect.get_client(
         dsn=store.url, username=store.writer, password=store.writer_password, database=store.database
