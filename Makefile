@@ -17,14 +17,14 @@ $(STAMP): pyproject.toml requirements.lock
 run: install
 	$(VENV)/bin/sojourn up --demo
 
-# Says whether the tests on Apache Kafka run, and fetches its jars while nothing waits for them.
+# Says whether the tests on Apache Kafka and S3Proxy run, and fetches their jars while nothing waits for them.
 test: install
-	$(VENV)/bin/python -m tests.kafka.jars
+	$(VENV)/bin/python -m tests.jars
 	$(VENV)/bin/python -m pytest
 
 # Ten minutes in all, five for each broker. Its first line replays the schedule: SOJOURN_CHAOS_SEED=… make chaos
 chaos: install
-	$(VENV)/bin/python -m tests.kafka.jars
+	$(VENV)/bin/python -m tests.jars
 	SOJOURN_CHAOS_SECONDS=$${SOJOURN_CHAOS_SECONDS:-300} $(VENV)/bin/python -m pytest -q -s tests/chaos/test_oracle.py
 
 lint: install

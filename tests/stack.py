@@ -23,8 +23,8 @@ from deploy.embedded.clickhouse import EmbeddedClickHouse, clickhouse_answers, e
 from deploy.schema import apply_tables
 from producers.kafka.epochs import apply_topics
 from schemas.settings import ClickHouse, Kafka, Settings, load
+from tests.jars import NoJarsError
 from tests.kafka.broker import KafkaBroker
-from tests.kafka.jars import NoKafkaError
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ def embedded_stack(folder: Path, settings: Settings | None = None) -> Iterator[S
 def apache_stack(folder: Path, settings: Settings | None = None) -> Iterator[Stack]:
     """Apache Kafka from its jars beside the embedded ClickHouse; about ten seconds to start.
 
-    Raises NoKafkaError where Java, Maven or the jars are missing.
+    Raises NoJarsError where Java, Maven or the jars are missing.
     """
     base = settings or Settings()
     broker = KafkaBroker(folder, Address("127.0.0.1", free_port()), Address("127.0.0.1", free_port()))
@@ -235,7 +235,7 @@ def chosen_stack(kind: str) -> Iterator[Stack]:
             try:
                 with apache_stack(Path(folder)) as stack:
                     yield stack
-            except NoKafkaError as reason:
+            except NoJarsError as reason:
                 pytest.skip(f"Apache Kafka: {reason}")
     elif kind == "external":
         with external_stack() as stack:

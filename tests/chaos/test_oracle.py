@@ -44,7 +44,7 @@ from tests.chaos.verdict import (
     stored_events,
     stored_sessions,
 )
-from tests.kafka.jars import NoKafkaError
+from tests.jars import NoJarsError
 from tests.reference import sessions_of
 from tests.stack import Stack, apache_stack, embedded_stack, free_port, run_aside
 from tests.workers import heartbeats
@@ -73,7 +73,7 @@ def kept_when_it_fails() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="sojourn-chaos-"))
     try:
         yield folder
-    except NoKafkaError as reason:
+    except NoJarsError as reason:
         shutil.rmtree(folder)
         pytest.skip(f"Apache Kafka: {reason}")
     except BaseException:

@@ -18,8 +18,8 @@ import pytest
 from deploy.addresses import Address
 from schemas.times import SECOND, from_datetime
 from tests.conformance.views import Side, View
+from tests.jars import NoJarsError
 from tests.kafka.broker import KafkaBroker
-from tests.kafka.jars import NoKafkaError
 from tests.sensors.following import followed
 from tests.sensors.programs import NOBODY, as_nobody, open_folder, python_for_nobody, running
 from tests.sensors.showing import closed_session, commands_of, shown_everywhere
@@ -181,7 +181,7 @@ def up_on_kafka(tmp_path: Path) -> Iterator[Up]:
     address, controller = (Address("127.0.0.1", port) for port in (ports.kafka, free_port()))
     try:
         broker = KafkaBroker(tmp_path, address, controller)
-    except NoKafkaError as error:
+    except NoJarsError as error:
         pytest.skip(f"no Apache Kafka: {error}")
     broker.start()
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from deploy.addresses import Address
 from deploy.child import Child
 from deploy.embedded.broker import broker_answers
-from tests.kafka.jars import NoKafkaError, fetch_jars, java
+from tests.jars import NoJarsError, fetch_jars, java
 
 #: Any 16 bytes in URL-safe base64; a node refuses a folder that was formatted with another.
 _CLUSTER_ID = "c29qb3Vybi10ZXN0cy0wMQ"
@@ -42,14 +42,14 @@ class KafkaBroker:
     """A node whose data is in ``folder`` and outlives it: ``stop`` or ``kill``, then ``start`` again."""
 
     def __init__(self, folder: Path, address: Address, controller: Address) -> None:
-        """Formats the storage. Raises NoKafkaError when Java, Maven or the jars are missing."""
+        """Formats the storage. Raises NoJarsError when Java, Maven or the jars are missing."""
         self.address = address
         self._data = folder / "kafka"
         properties = folder / "kafka.properties"
         folder.mkdir(parents=True, exist_ok=True)
         properties.write_text(_PROPERTIES.format(listener=address, controller=controller, data=self._data))
         self._program = java()
-        self._jars = fetch_jars()
+        self._jars = fetch_jars("kafka")
         #: Its process, for those who do more to it than ``stop`` and ``kill``.
         self.child = Child("kafka", self._command("kafka.Kafka", str(properties)), folder / "logs" / "kafka.log")
         self._format(properties)
@@ -65,7 +65,7 @@ class KafkaBroker:
         )
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode != 0:
-            raise NoKafkaError(f"storage could not be formatted: {(done.stdout + done.stderr)[-500:]}")
+            raise NoJarsError(f"storage could not be formatted: {(done.stdout + done.stderr)[-500:]}")
 
     @property
     def pid(self) -> int | None:
