@@ -112,7 +112,7 @@ def _texts(values: tuple[str, ...]) -> str:
 
 
 _PROTOCOL = (
-    f"multiIf(has({_texts(PROTOCOLS)}, toString(protocol)), toString(protocol),"
+    f"multiIf(protocol IN {_texts(PROTOCOLS)}, toString(protocol),"
     " client_port != 0 OR server_port != 0, 'tcp', 'system')"
 )
 _STATUS = f"transform(end_reason, {_texts(tuple(STATUS_OF_END))}, {_texts(tuple(STATUS_OF_END.values()))}, 'approved')"
