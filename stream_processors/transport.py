@@ -130,6 +130,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if self.intake.on_rewound:
                 await self.intake.on_rewound(tp)
             self.ledger.begin(tp, None, None, None)
+            # Else Faust drops what lies below the last it took, without a word, and it stays under way for ever.
+            self._read_offset[tp] = None
             self._holes.pop(tp, None)
         kafka = self.intake.settings.kafka
         if not expects_no_holes(kafka, tp.topic):

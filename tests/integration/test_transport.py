@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from faust.types import TP
 
 from producers.kafka.publisher import Publisher
 from schemas.metrics import Counters
@@ -136,6 +137,34 @@ async def test_another_reader_goes_on_where_the_first_stopped(settings: Settings
         await until(lambda: second.records() >= 1_000, 30, lambda: f"{second.records()} records came")
     assert {batch.records[0].offset for batch in second.batches if batch.records[0].offset < 1_000} == set()
     assert second.records() == 1_000
+
+
+async def test_a_log_that_begins_anew_is_read_from_its_beginning(settings: Settings, topic: str) -> None:
+    """Kafka's consumer goes there by itself where its position is none any more, and the group need not hear of it."""
+    group = f"g-{topic}"
+    # Several batches, so that the first of the new log ends before the last that was taken of the old one.
+    small = msgspec.structs.replace(settings, worker=msgspec.structs.replace(settings.worker, batch=100))
+    await fill(settings, topic, 300)
+    async with reading(small, group, topic) as reader:
+
+        async def come(records: int) -> None:
+            await until(lambda: reader.records() >= records, 30, lambda: f"{reader.records()} records came")
+
+        await come(600)
+        thread = reader.app.consumer._thread
+        await thread.call_thread(thread.place, {TP(topic, 0): None})
+        await come(900)
+        assert reader.intake.counters.values["epochs_changed_total"] == 1
+        # What comes behind it is not held back, and neither are its commits.
+        await fill(settings, topic, 10)
+        await come(920)
+        read = [record.offset for batch in reader.batches if batch.tp == TP(topic, 0) for record in batch.records]
+        assert read == [*range(300), *range(310)]
+
+        async def at_the_end() -> bool:
+            return await committed(settings, group, topic) == [310, 310]
+
+        await until(at_the_end, 10, lambda: f"due: {reader.intake.ledger.due()}")
 
 
 async def test_an_agent_that_waits_stops_the_fetching(settings: Settings, topic: str) -> None:
