@@ -93,8 +93,8 @@ def s3_server(address: Address) -> Iterator[S3Server]:
             server = S3Server(Path(folder), address)
         except NoJarsError as reason:
             pytest.skip(f"S3Proxy: {reason}")
-        server.start()
         try:
+            server.start()
             yield server
         finally:
             server.kill()
