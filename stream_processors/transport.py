@@ -129,10 +129,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self.intake.counters.add("epochs_changed_total")
             if self.intake.on_rewound:
                 await self.intake.on_rewound(tp)
-            self.ledger.begin(tp, None, None, None)
-            # Else Faust drops what lies below the last it took, without a word, and it stays under way for ever.
-            self._read_offset[tp] = None
-            self._holes.pop(tp, None)
+            self._begin(tp, None, None, None)
         kafka = self.intake.settings.kafka
         if not expects_no_holes(kafka, tp.topic):
             return fetched
@@ -261,12 +258,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             offset = found.offset if found is not None else None
             start = self.intake.starts.get(tp)
             position = start.position if start else offset
-            self.ledger.begin(tp, position, offset, start.floor if start else None)
-            # Faust drops records below this; a placing of ours is always meant.
-            self._read_offset[tp] = position or None
+            self._begin(tp, position, offset, start.floor if start else None)
             positions[tp] = position
-        self._holes.clear()
         await self._thread.call_thread(self._thread.place, positions)
+
+    def _begin(self, tp: TP, position: int | None, committed: int | None, floor: int | None) -> None:
+        """A partition is read from ``position`` on, and whoever remembers where it stood forgets that."""
+        self.ledger.begin(tp, position, committed, floor)
+        # Faust drops records below this without a word, and they stay under way; a placing of ours is always meant.
+        self._read_offset[tp] = position or None
+        self._holes.pop(tp, None)
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]
